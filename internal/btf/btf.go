@@ -1,0 +1,314 @@
+// Package btf reads, changes and writes BPF Type Format as clang emits it and as BPF_BTF_LOAD takes it.
+//
+// It keeps to the wire format (Documentation/bpf/btf.rst): type ids are indexes, nothing is resolved unless asked for.
+// That is what a gen-loader needs, which hands CO-RE relocations and map types to the kernel by id; libraries that build a
+// graph of Go types renumber on the way.
+package btf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// ID is the index of a type; 0 is void.
+type ID = uint32
+
+// Kind is a BTF_KIND_*.
+type Kind uint8
+
+// The kinds of types (include/uapi/linux/btf.h).
+const (
+	Void Kind = iota
+	Int
+	Ptr
+	Array
+	Struct
+	Union
+	Enum
+	Fwd
+	Typedef
+	Volatile
+	Const
+	Restrict
+	Func
+	FuncProto
+	Var
+	DataSec
+	Float
+	DeclTag
+	TypeTag
+	Enum64
+	maxKind
+)
+
+// Linkage of functions and variables.
+const (
+	Static = 0
+	Global = 1
+	Extern = 2 // BTF_FUNC_EXTERN and BTF_VAR_GLOBAL_EXTERN
+)
+
+const (
+	magic           = 0xeb9f
+	headerLen       = 24
+	maxStringOffset = 1<<24 - 1 // BTF_MAX_NAME_OFFSET, include/uapi/linux/btf.h
+	maxTypes        = 1<<20 - 1 // BTF_MAX_TYPE
+)
+
+// ErrMalformed is in the chain of every error of Parse.
+var ErrMalformed = errors.New("malformed BTF")
+
+// Type is one type, or another record of the type section.
+type Type struct {
+	Kind Kind
+	// Flag is the kind_flag: bit-field offsets in a struct, a union for Fwd, signedness of an enum.
+	Flag bool
+	Name string
+	// Size is the size in bytes of Int, Struct, Union, Enum, DataSec, Float and Enum64.
+	Size uint32
+	// Ref is the type that Ptr, Typedef, Volatile, Const, Restrict, Func, FuncProto (its result), Var, DeclTag, TypeTag and
+	// Array (its elements) refer to.
+	Ref ID
+	// Extra is the encoding of Int, the linkage of Func and Var, the component index of DeclTag, the number of elements of
+	// Array.
+	Extra uint32
+	// Index is the type of an Array's index.
+	Index ID
+	// Members are those of Struct and Union, the values of Enum and Enum64, the parameters of FuncProto, the variables of
+	// DataSec.
+	Members []Member
+}
+
+// Member is a part of a type.
+type Member struct {
+	Name string
+	Type ID
+	// Offset is a struct member's offset as encoded, in bits (see Type.Flag), the value of an enumerator, or the
+	// offset of a variable in its section, in bytes.
+	Offset uint64
+	// Size is a variable's size, in bytes.
+	Size uint32
+}
+
+// Spec is a set of types. Types[0] is void.
+type Spec struct {
+	Order binary.ByteOrder
+	Types []Type
+	// strings is the string section of the input, for offsets that .BTF.ext has.
+	strings []byte
+}
+
+// Parse reads the contents of a .BTF section, in the byte order given. The result shares memory with raw only
+// for strings looked up by offset.
+func Parse(raw []byte, order binary.ByteOrder) (*Spec, error) {
+	bad := func(format string, args ...any) (*Spec, error) {
+		return nil, fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+	}
+	if len(raw) < headerLen {
+		return bad("%d bytes, less than a header", len(raw))
+	}
+	if order.Uint16(raw) != magic || raw[2] != 1 {
+		return bad("magic %#x version %d, want %#x version 1", order.Uint16(raw), raw[2], magic)
+	}
+	hdrLen := uint64(order.Uint32(raw[4:]))
+	typeOff, typeLen := uint64(order.Uint32(raw[8:])), uint64(order.Uint32(raw[12:]))
+	strOff, strLen := uint64(order.Uint32(raw[16:])), uint64(order.Uint32(raw[20:]))
+	if hdrLen < headerLen || hdrLen+typeOff+typeLen > uint64(len(raw)) || hdrLen+strOff+strLen > uint64(len(raw)) {
+		return bad("header names sections outside its %d bytes", len(raw))
+	}
+	s := &Spec{
+		Order:   order,
+		Types:   make([]Type, 1, typeLen/16+1),
+		strings: raw[hdrLen+strOff : hdrLen+strOff+strLen],
+	}
+	if strLen == 0 || s.strings[0] != 0 || s.strings[strLen-1] != 0 {
+		return bad("string section does not begin and end with a zero byte")
+	}
+	r := reader{data: raw[hdrLen+typeOff : hdrLen+typeOff+typeLen], spec: s}
+	for len(r.data) > 0 {
+		t, err := r.next()
+		if err != nil {
+			return bad("type %d: %v", len(s.Types), err)
+		}
+		s.Types = append(s.Types, t)
+	}
+	for id := range s.Types {
+		for _, ref := range s.Types[id].refs(nil) {
+			if *ref >= ID(len(s.Types)) {
+				return bad("type %d refers to type %d of %d", id, *ref, len(s.Types)-1)
+			}
+		}
+	}
+	return s, nil
+}
+
+// reader decodes the type section, one record at a time.
+type reader struct {
+	data []byte
+	spec *Spec
+	err  error
+}
+
+func (r *reader) u32() uint32 {
+	if len(r.data) < 4 {
+		r.err = errors.New("truncated")
+		return 0
+	}
+	v := r.spec.Order.Uint32(r.data)
+	r.data = r.data[4:]
+	return v
+}
+
+func (r *reader) name() string {
+	s, err := r.spec.String(r.u32())
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return s
+}
+
+func (r *reader) next() (t Type, err error) {
+	t.Name = r.name()
+	info := r.u32()
+	size := r.u32()
+	t.Kind, t.Flag = Kind(info>>24&0x1f), info>>31 == 1
+	vlen := int(info & 0xffff)
+	if t.Kind == Void || t.Kind >= maxKind {
+		return t, fmt.Errorf("unknown kind %d", t.Kind)
+	}
+	switch t.Kind {
+	case Int, Struct, Union, Enum, DataSec, Float, Enum64:
+		t.Size = size
+	default:
+		t.Ref = size
+	}
+	if perMember := memberLen(t.Kind); perMember > 0 {
+		if vlen*perMember > len(r.data) { // before allocating what the input merely claims
+			return t, errors.New("truncated")
+		}
+		t.Members = make([]Member, vlen)
+	}
+	for i := range t.Members {
+		m := &t.Members[i]
+		switch t.Kind {
+		case Struct, Union:
+			m.Name, m.Type, m.Offset = r.name(), r.u32(), uint64(r.u32())
+		case Enum:
+			m.Name, m.Offset = r.name(), uint64(r.u32())
+		case Enum64:
+			m.Name = r.name()
+			lo := r.u32()
+			m.Offset = uint64(r.u32())<<32 | uint64(lo)
+		case FuncProto:
+			m.Name, m.Type = r.name(), r.u32()
+		case DataSec:
+			m.Type, m.Offset, m.Size = r.u32(), uint64(r.u32()), r.u32()
+		}
+	}
+	switch t.Kind {
+	case Int, Var, DeclTag:
+		t.Extra = r.u32()
+	case Func:
+		t.Extra = uint32(vlen)
+	case Array:
+		t.Ref, t.Index, t.Extra = r.u32(), r.u32(), r.u32()
+	}
+	return t, r.err
+}
+
+// memberLen is the encoded size of one member, in bytes; 0 for kinds without.
+func memberLen(k Kind) int {
+	switch k {
+	case Struct, Union, Enum64, DataSec:
+		return 12
+	case Enum, FuncProto:
+		return 8
+	}
+	return 0
+}
+
+// String returns the string at an offset of the string section of the input.
+func (s *Spec) String(off uint32) (string, error) {
+	if uint64(off) >= uint64(len(s.strings)) {
+		return "", fmt.Errorf("%w: string offset %d of %d", ErrMalformed, off, len(s.strings))
+	}
+	for i, c := range s.strings[off:] {
+		if c == 0 {
+			return string(s.strings[off : int(off)+i]), nil
+		}
+	}
+	return "", fmt.Errorf("%w: string without an end", ErrMalformed)
+}
+
+// refs appends pointers to all type ids within t.
+func (t *Type) refs(to []*ID) []*ID {
+	switch t.Kind {
+	case Ptr, Typedef, Volatile, Const, Restrict, Func, FuncProto, Var, DeclTag, TypeTag:
+		to = append(to, &t.Ref)
+	case Array:
+		to = append(to, &t.Ref, &t.Index)
+	}
+	switch t.Kind {
+	case Struct, Union, FuncProto, DataSec:
+		for i := range t.Members {
+			to = append(to, &t.Members[i].Type)
+		}
+	}
+	return to
+}
+
+// Find returns the first type of a kind and name, or 0.
+func (s *Spec) Find(kind Kind, name string) ID {
+	for id := range s.Types {
+		if t := &s.Types[id]; t.Kind == kind && t.Name == name {
+			return ID(id)
+		}
+	}
+	return 0
+}
+
+// Strip follows modifiers and typedefs from id and returns the first type that is neither.
+func (s *Spec) Strip(id ID) ID {
+	for range len(s.Types) { // malformed input may have a cycle
+		switch s.Types[id].Kind {
+		case Typedef, Volatile, Const, Restrict, TypeTag:
+			id = s.Types[id].Ref
+		default:
+			return id
+		}
+	}
+	return 0
+}
+
+// SizeOf returns a type's size in bytes, given the size of a pointer: 8 for BPF.
+func (s *Spec) SizeOf(id ID) (uint32, error) {
+	n := uint64(1)
+	for range len(s.Types) {
+		t := &s.Types[id]
+		switch t.Kind {
+		case Int, Struct, Union, Enum, DataSec, Float, Enum64:
+			n *= uint64(t.Size)
+		case Ptr:
+			n *= 8
+		case Array:
+			n *= uint64(t.Extra)
+			id = t.Ref
+			if n > math.MaxUint32 {
+				return 0, fmt.Errorf("type %d is larger than 4 GiB", id)
+			}
+			continue
+		case Typedef, Volatile, Const, Restrict, Var, TypeTag, DeclTag:
+			id = t.Ref
+			continue
+		default:
+			return 0, fmt.Errorf("type %d has no size", id)
+		}
+		if n > math.MaxUint32 {
+			return 0, fmt.Errorf("type %d is larger than 4 GiB", id)
+		}
+		return uint32(n), nil
+	}
+	return 0, fmt.Errorf("type %d refers to itself", id)
+}

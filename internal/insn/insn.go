@@ -1,0 +1,156 @@
+// Package insn is the encoding of BPF instructions, as much of it as gen-loaders and the relocation of programs need.
+// See RFC 9669 and include/uapi/linux/bpf.h.
+package insn
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Size is the size of an instruction, in bytes. A 64-bit load (Op == LoadImm64) takes two.
+const Size = 8
+
+// Insn is one instruction slot.
+type Insn struct {
+	Op       uint8
+	Dst, Src uint8
+	Off      int16
+	Imm      int32
+}
+
+// Opcodes that loaders are made of. Their names say class, size and source: ALU64 with K(an immediate) or X(a register).
+const (
+	LoadImm64 = 0x18 // dst = imm64; Src says what the immediate is: Pseudo*
+
+	LoadW   = 0x61 // dst = *(u32 *)(src + off)
+	LoadH   = 0x69
+	LoadB   = 0x71
+	LoadDW  = 0x79
+	StoreW  = 0x63 // *(u32 *)(dst + off) = src
+	StoreH  = 0x6b
+	StoreB  = 0x73
+	StoreDW = 0x7b
+	StoreIW = 0x62 // *(u32 *)(dst + off) = imm
+	StoreIH = 0x6a
+	StoreIB = 0x72
+
+	AddK   = 0x07
+	AddX   = 0x0f
+	OrK    = 0x47
+	AndK   = 0x57
+	LshK   = 0x67
+	RshK   = 0x77
+	MovK   = 0xb7
+	MovX   = 0xbf
+	Mov32X = 0xbc
+	Mov32K = 0xb4
+	Add32K = 0x04
+
+	Ja     = 0x05 // pc += off
+	JaLong = 0x06 // pc += imm; Linux 6.6
+	JeqK   = 0x15
+	JneK   = 0x55
+	JeqX   = 0x1d
+	JneX   = 0x5d
+	JneK32 = 0x56
+	JeqK32 = 0x16
+	JsltK  = 0xc5 // signed <
+	JsleK  = 0xd5
+	JsgtK  = 0x65
+	Call   = 0x85
+	Exit   = 0x95
+)
+
+// What a LoadImm64's Src says of its immediate (BPF_PSEUDO_* in include/uapi/linux/bpf.h).
+const (
+	PseudoMapFD       = 1
+	PseudoMapValue    = 2
+	PseudoBTFID       = 3
+	PseudoFunc        = 4
+	PseudoMapIdx      = 5 // imm = index into fd_array
+	PseudoMapIdxValue = 6 // the same; the second slot's imm is an offset into the map's first value
+)
+
+// What a Call's Src says of its immediate.
+const (
+	CallHelper  = 0
+	PseudoCall  = 1 // imm = distance to a subprogram, in instructions
+	PseudoKfunc = 2 // imm = the BTF id of a kernel function
+)
+
+// Helpers that loaders call (enum bpf_func_id).
+const (
+	FnProbeReadKernel    = 113
+	FnSysBPF             = 166
+	FnBTFFindByNameKind  = 167
+	FnSysClose           = 168
+	FnKallsymsLookupName = 179
+)
+
+// Registers of the calling convention: R1 to R5 are arguments and are lost in calls, R6 to R9 are kept.
+const (
+	R0 = iota
+	R1
+	R2
+	R3
+	R4
+	R5
+	R6
+	R7
+	R8
+	R9
+	R10 // frame pointer, read-only
+)
+
+// ErrTruncated says that bytes end within an instruction.
+var ErrTruncated = errors.New("instructions end in the middle of one")
+
+// Append adds the encoding of instructions to b.
+func Append(b []byte, order binary.ByteOrder, insns ...Insn) []byte {
+	for _, i := range insns {
+		var raw [Size]byte
+		Put(raw[:], order, i)
+		b = append(b, raw[:]...)
+	}
+	return b
+}
+
+// Put writes an instruction over the first 8 bytes of b.
+func Put(b []byte, order binary.ByteOrder, i Insn) {
+	b[0] = i.Op
+	if order == binary.ByteOrder(binary.BigEndian) { // the two register fields are bit fields: they swap
+		b[1] = i.Dst<<4 | i.Src
+	} else {
+		b[1] = i.Src<<4 | i.Dst
+	}
+	order.PutUint16(b[2:], uint16(i.Off))
+	order.PutUint32(b[4:], uint32(i.Imm))
+}
+
+// Get reads the instruction in the first 8 bytes of b.
+func Get(b []byte, order binary.ByteOrder) Insn {
+	i := Insn{Op: b[0], Dst: b[1] & 0xf, Src: b[1] >> 4, Off: int16(order.Uint16(b[2:])), Imm: int32(order.Uint32(b[4:]))}
+	if order == binary.ByteOrder(binary.BigEndian) {
+		i.Dst, i.Src = i.Src, i.Dst
+	}
+	return i
+}
+
+// Decode reads all instructions of b.
+func Decode(b []byte, order binary.ByteOrder) ([]Insn, error) {
+	if len(b)%Size != 0 {
+		return nil, fmt.Errorf("%d bytes: %w", len(b), ErrTruncated)
+	}
+	insns := make([]Insn, 0, len(b)/Size)
+	for ; len(b) > 0; b = b[Size:] {
+		insns = append(insns, Get(b, order))
+	}
+	return insns, nil
+}
+
+// IsCall tells calls from other instructions.
+func (i Insn) IsCall() bool { return i.Op == Call }
+
+// IsLoadImm64 tells the first slot of a 64-bit load.
+func (i Insn) IsLoadImm64() bool { return i.Op == LoadImm64 }

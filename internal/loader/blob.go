@@ -1,0 +1,30 @@
+package loader
+
+import "encoding/binary"
+
+// blob is the metadata map's value in the making. Offsets are in bytes from its start.
+type blob struct {
+	order   binary.ByteOrder
+	data    []byte
+	strings map[string]uint32
+}
+
+// add appends data at a multiple of align and returns where.
+func (b *blob) add(data []byte, align int) uint32 {
+	for len(b.data)%align != 0 {
+		b.data = append(b.data, 0)
+	}
+	off := uint32(len(b.data))
+	b.data = append(b.data, data...)
+	return off
+}
+
+// str adds a string with its final zero, once, however often it is asked for.
+func (b *blob) str(s string) uint32 {
+	off, ok := b.strings[s]
+	if !ok {
+		off = b.add(append([]byte(s), 0), 1)
+		b.strings[s] = off
+	}
+	return off
+}

@@ -1,0 +1,271 @@
+package loader
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/object"
+)
+
+// planBTF decides which types the loader brings along: those that a program's or map's attributes refer to.
+func (c *compiler) planBTF() error {
+	if c.obj.BTF == nil {
+		return nil
+	}
+	var roots []btf.ID
+	for _, m := range c.obj.Maps {
+		if m.Disabled || m.StructOps != nil {
+			continue
+		}
+		roots = append(roots, m.KeyType, m.ValueType)
+		if m.Inner != nil {
+			roots = append(roots, m.Inner.KeyType, m.Inner.ValueType)
+		}
+	}
+	for _, p := range c.obj.Programs {
+		if !p.Autoload {
+			continue
+		}
+		for _, f := range p.Funcs {
+			roots = append(roots, f.Type)
+		}
+		for _, r := range p.Relos {
+			roots = append(roots, r.Type)
+		}
+	}
+	w, err := btf.NewWriter(c.obj.BTF, roots)
+	if err != nil {
+		return err
+	}
+	if !w.Empty() {
+		c.btf = w
+		c.btfTemp = c.slots.addTemp()
+	}
+	return nil
+}
+
+// layOut fills the blob: first what the loader's instructions write to, so that it lies close together, then what is only
+// pointed at.
+func (c *compiler) layOut() error {
+	c.blob.data = make([]byte, slotOffset(c.slots.total()))
+	for i := range c.slots.total() {
+		c.order.PutUint32(c.blob.data[slotOffset(i):], noFD&0xffffffff)
+	}
+	if c.btf != nil {
+		a := &attr{order: c.order}
+		a.reserve(btfLoadSize + 4)
+		c.btfAttr = c.blob.add(a.data, 8)
+	}
+	c.layOutMaps()
+	c.layOutPrograms()
+	for _, l := range c.asked {
+		if l.kind == btf.Void && c.scratch == 0 {
+			c.scratch = c.blob.add(make([]byte, 8), 8)
+		}
+	}
+	c.layOutInsns()
+	for _, l := range c.asked {
+		l.nameAt = c.blob.str(l.name)
+	}
+	if len(c.programs) > 0 {
+		c.license = c.blob.str(c.obj.License)
+	}
+	c.layOutInfo()
+	if c.btf != nil {
+		data, err := c.btf.Bytes()
+		if err != nil {
+			return err
+		}
+		c.btfRange = bundle.Range{Offset: c.blob.add(data, 4), Size: uint32(len(data))}
+		c.order.PutUint32(c.blob.data[c.btfAttr+btfLoadSize:], uint32(len(data)))
+	}
+	c.layOutContents()
+	c.blob.add(nil, 8) // instructions and blob are hashed together: keep the end tidy
+	if len(c.blob.data) == 0 {
+		return errors.New("the object has neither maps nor programs")
+	}
+	if len(c.blob.data) > maxBlob {
+		return fmt.Errorf("its data are %d bytes, and a map's value holds %d", len(c.blob.data), maxBlob)
+	}
+	return nil
+}
+
+// maxBlob is the largest blob that an instruction can address (BPF_MAX_VAR_OFF, include/linux/bpf_verifier.h), in bytes.
+const maxBlob = 1<<29 - 1
+
+// generate emits the loader, less its scheme's beginning.
+func (c *compiler) generate() error {
+	for _, p := range c.programs {
+		p.addLookupTargets()
+	}
+	for _, p := range c.maps {
+		p.addLookupTargets()
+	}
+	code := &c.code
+	if len(c.blob.data) <= math.MaxInt16 {
+		code.loadBlob(regBlob, 0)
+	} else { // in the middle of what an instruction reaches
+		code.loadBlob(regBlob, math.MaxInt16&^7)
+	}
+	if c.btf != nil {
+		c.loadBTF()
+	}
+	c.point()
+	c.resolve()
+	c.createMaps()
+	c.fillMaps(false)
+	c.loadPrograms()
+	c.fillMaps(true)
+	c.fillStructOps()
+	if err := c.finish(); err != nil {
+		return err
+	}
+	if n := len(code.insns) + maxAttest; n > bundle.MaxInsns {
+		return fmt.Errorf("the loader would have %d instructions, and the kernel takes %d: split the object", n, bundle.MaxInsns)
+	}
+	return nil
+}
+
+// loadBTF emits the loading of the types, and leaves their descriptor in R0. It asks for no log: there is one buffer,
+// and it is the programs'.
+func (c *compiler) loadBTF() {
+	code := &c.code
+	code.address(insn.R1, c.btfRange.Offset)
+	code.store(insn.StoreDW, c.btfAttr+btfLoadBTF, insn.R1)
+	code.sys(cmdBTFLoad, c.btfAttr, btfLoadSize+4)
+	code.store(insn.StoreW, slotOffset(c.slots.ofTemp(c.btfTemp)), insn.R0)
+}
+
+// point emits the filling-in of everything that is known now: the addresses of what is in the blob, the descriptor of the BTF
+// (in R0, since no call comes between), and where the verifier shall write its log. R1 goes from one address to the next.
+func (c *compiler) point() {
+	const next, fdArray, license, logLevel, logBuf = insn.R1, insn.R2, insn.R3, insn.R4, insn.R5
+	code := &c.code
+	at := int64(-1) // what next points at
+	pointer := func(field, target uint32) {
+		if at < 0 {
+			code.address(next, target)
+		} else if d := int64(target) - at; d != 0 {
+			code.emit(insn.Insn{Op: insn.AddK, Dst: next, Imm: int32(d)})
+		}
+		at = int64(target)
+		code.store(insn.StoreDW, field, next)
+	}
+	for _, p := range c.maps {
+		if p.inner != nil {
+			c.storeMapBTF(p.inner.Map, p.inner.attr)
+		}
+		c.storeMapBTF(p.Map, p.attr)
+		for _, u := range p.updates() {
+			pointer(u.attr+mapUpdateKey, u.key)
+			pointer(u.attr+mapUpdateValue, u.value)
+		}
+	}
+	if len(c.programs) == 0 {
+		return
+	}
+	code.address(license, c.license)
+	code.emit(insn.Insn{Op: insn.LoadDW, Dst: logLevel, Src: regCtx, Off: ctxLogLevel},
+		insn.Insn{Op: insn.LoadDW, Dst: logBuf, Src: regCtx, Off: ctxLogBuf})
+	haveFDArray := false
+	for _, p := range c.programs {
+		pointer(p.attr+progLoadInsns, p.insns)
+		code.store(insn.StoreDW, p.attr+progLoadLicense, license)
+		code.store(insn.StoreDW, p.attr+progLoadLogLevel, logLevel)
+		code.store(insn.StoreDW, p.attr+progLoadLogBuf, logBuf)
+		if p.needsBTF() && c.btf != nil {
+			code.store(insn.StoreW, p.attr+progLoadBTFFD, insn.R0)
+		}
+		if c.usesFDArray(p) {
+			if !haveFDArray {
+				code.address(fdArray, 0)
+				haveFDArray = true
+			}
+			code.store(insn.StoreDW, p.attr+progLoadFDArray, fdArray)
+		}
+		for _, info := range []struct{ field, target uint32 }{
+			{progLoadFuncInfo, p.funcs}, {progLoadLineInfo, p.lines}, {progLoadCORE, p.relos},
+		} {
+			if info.target != 0 {
+				pointer(p.attr+info.field, info.target)
+			}
+		}
+	}
+}
+
+// needsBTF says whether the program's attribute refers to types.
+func (p *programPlan) needsBTF() bool { return len(p.Funcs) > 0 || len(p.Relos) > 0 }
+
+func (c *compiler) storeMapBTF(m *object.Map, attr uint32) {
+	if key, value := c.mapTypes(m); key != 0 || value != 0 {
+		c.code.store(insn.StoreW, attr+mapCreateBTFFD, insn.R0)
+	}
+}
+
+// finish emits the end: what closes the temporary descriptors after success, all after a failure.
+func (c *compiler) finish() error {
+	const result, left = insn.R7, insn.R9
+	code := &c.code
+	closeAll := []insn.Insn{
+		{Op: insn.LoadW, Dst: insn.R1, Src: regBlob},
+		{Op: insn.Call, Imm: insn.FnSysClose},
+		{Op: insn.AddK, Dst: regBlob, Imm: 4},
+		{Op: insn.AddK, Dst: left, Imm: -1},
+		{Op: insn.JneK, Dst: left, Off: -5},
+		{Op: insn.MovX, Dst: insn.R0, Src: result},
+		{Op: insn.Exit},
+	}
+	if n := c.slots.numTemps(); n > 0 {
+		code.move(result, 0)
+		code.move(left, int32(n))
+		code.moveBlob(int64(slotOffset(c.slots.firstTemp())))
+		code.emit(insn.Insn{Op: insn.Ja, Off: 4}) // over what a failure begins with
+	} else {
+		code.move(insn.R0, 0)
+		code.emit(insn.Insn{Op: insn.Exit})
+	}
+	if len(code.failures) == 0 { // nothing can fail, and nothing was made
+		return nil
+	}
+	if err := code.land(); err != nil {
+		return err
+	}
+	code.emit(insn.Insn{Op: insn.MovX, Dst: result, Src: insn.R0})
+	code.move(left, int32(c.slots.total()))
+	code.loadBlob(regBlob, 0)
+	code.emit(closeAll...)
+	return nil
+}
+
+// describe says what the loader makes.
+func (c *compiler) describe() *bundle.Bundle {
+	res := &bundle.Bundle{
+		Object: bundle.Object{
+			Name: c.obj.File, SHA256: c.obj.SHA256[:], License: c.obj.License,
+			BigEndian: c.order == binary.ByteOrder(binary.BigEndian),
+		},
+		Blob: c.blob.data, CtxSize: ctxOffset(len(c.maps) + len(c.programs)), BTF: c.btfRange,
+	}
+	for _, p := range c.maps {
+		key, value := c.mapTypes(p.Map)
+		res.Maps = append(res.Maps, bundle.Map{
+			Name: p.Name, Kernel: p.KernelName, Type: p.Type, KeySize: p.KeySize, ValueSize: p.ValueSize,
+			MaxEntries: p.MaxEntries, Flags: p.Flags, Extra: p.Extra, Ctx: ctxOffset(p.index), Section: p.Section,
+			Pinning: p.Pinning, KeyType: key, ValueType: value,
+		})
+	}
+	for _, p := range c.programs {
+		res.Programs = append(res.Programs, bundle.Program{
+			Name: p.Name, Section: p.Section, Type: p.Kind.Type, ExpectedAttachType: p.Kind.ExpectedAttachType,
+			Flags: p.Kind.Flags, AttachTo: p.Attach,
+			Insns: bundle.Range{Offset: p.insns, Size: uint32(len(p.Insns) * insn.Size)},
+			Ctx:   ctxOffset(len(c.maps) + p.index),
+		})
+	}
+	return res
+}

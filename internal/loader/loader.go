@@ -1,0 +1,98 @@
+// Package loader compiles an object into gen-loaders: programs that create the object's maps and load its programs from
+// within the kernel, out of a blob that holds everything they need. It is the build side's core.
+//
+// A loader is one straight line of instructions; each call that fails goes to one clean-up at the end, which
+// closes every descriptor made so far. What does not depend on the running kernel is in the blob, ready-made; the
+// instructions only fill in addresses and descriptors. A descriptor has a slot at the blob's beginning, which doubles as the
+// fd_array of the programs' BPF_PROG_LOAD.
+//
+// The instructions differ between the schemes by their first few only: see attest.
+package loader
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/object"
+)
+
+// ErrCompile is in the chain of every error of Compile.
+var ErrCompile = errors.New("cannot make a loader")
+
+// Options change how an object is compiled.
+type Options struct {
+	// Schemes to make loaders for; all if empty.
+	Schemes []bundle.Scheme
+	// KernelBTF is the type information of a kernel whose struct_ops types have the layout of those that the loader will
+	// meet; without it, the object's own declarations are believed.
+	KernelBTF *btf.Spec
+}
+
+// Compile makes an unsigned bundle of loaders for an object. The result is a function of its input alone.
+func Compile(obj *object.Object, opts Options) (*bundle.Bundle, error) {
+	c := &compiler{
+		obj: obj, opts: opts, order: obj.Order,
+		blob:    blob{order: obj.Order, strings: map[string]uint32{}},
+		lookups: map[lookupKey]*lookup{},
+		code:    code{reach: maxReach},
+	}
+	fail := func(err error) (*bundle.Bundle, error) {
+		return nil, fmt.Errorf("%s: %w: %w", obj.File, ErrCompile, err)
+	}
+	for _, step := range []func() error{c.planBTF, c.planMaps, c.planPrograms, c.layOut, c.generate} {
+		if err := step(); err != nil {
+			return fail(err)
+		}
+	}
+	b := c.describe()
+	schemes := opts.Schemes
+	if len(schemes) == 0 {
+		schemes = bundle.Schemes
+	}
+	for _, s := range bundle.Schemes {
+		for _, want := range schemes {
+			if s == want {
+				b.Loaders = append(b.Loaders, bundle.Loader{Scheme: s, Insns: c.loader(s)})
+				break
+			}
+		}
+	}
+	return b, nil
+}
+
+// loader returns the instructions for a scheme.
+func (c *compiler) loader(s bundle.Scheme) []byte {
+	insns := []insn.Insn{{Op: insn.MovX, Dst: regCtx, Src: insn.R1}}
+	if s == bundle.MapHash {
+		insns = append(insns, attest(c.blob.data, c.order)...)
+	}
+	return insn.Append(nil, c.order, append(insns, c.code.insns...)...)
+}
+
+// compiler holds the state of one compilation.
+type compiler struct {
+	obj   *object.Object
+	opts  Options
+	order binary.ByteOrder
+
+	btf      *btf.Writer // nil if nothing needs type information
+	btfRange bundle.Range
+	btfAttr  uint32
+	btfTemp  int // the number of its slot
+	license  uint32
+	maps     []*mapPlan
+	mapPlans map[*object.Map]*mapPlan
+	programs []*programPlan
+	plans    map[*object.Program]*programPlan
+	lookups  map[lookupKey]*lookup
+	asked    []*lookup // in the order of their first use
+	scratch  uint32    // where kallsyms puts an address
+
+	slots slots
+	blob  blob
+	code  code
+}

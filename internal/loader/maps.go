@@ -1,0 +1,237 @@
+package loader
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/object"
+)
+
+// updateAllCPUs is BPF_F_ALL_CPUS: a value for every CPU of a per-CPU map.
+const updateAllCPUs = 16
+
+// arenaAddress is where an arena lies in user space when the object does not say: a loader cannot map one, so its address
+// has to be known when it is created (map_extra).
+const arenaAddress = 1 << 44
+
+// mapPlan is a map and where in the blob its attributes are.
+type mapPlan struct {
+	*object.Map
+	index  int
+	inner  *innerPlan
+	attr   uint32
+	size   int
+	update *updatePlan // of a data map's contents, or nil
+	fills  []updatePlan
+	ops    *structOpsPlan
+	data   uint32 // where an arena's initial contents are
+}
+
+// innerPlan is the template of a map of maps, a map of its own while the outer one is created.
+type innerPlan struct {
+	*object.Map
+	temp int
+	attr uint32
+	size int
+}
+
+// updatePlan is a BPF_MAP_UPDATE_ELEM.
+type updatePlan struct {
+	attr       uint32
+	size       int
+	key, value uint32
+	keyData    []byte
+	program    *programPlan // whose slot is the value, or
+	mapIndex   int          // the map whose slot is
+}
+
+func (c *compiler) planMaps() error {
+	c.mapPlans = map[*object.Map]*mapPlan{}
+	for _, m := range c.obj.Maps {
+		if m.Disabled {
+			continue
+		}
+		p := &mapPlan{Map: m, index: len(c.maps)}
+		if m.Inner != nil {
+			p.inner = &innerPlan{Map: m.Inner, temp: c.slots.addTemp()}
+		}
+		if m.Type == object.MapArena && m.Extra == 0 {
+			m.Extra = arenaAddress
+		}
+		c.maps = append(c.maps, p)
+		c.mapPlans[m] = p
+	}
+	c.slots.maps = len(c.maps)
+	if c.slots.maps == 0 {
+		c.slots.maps = 1 // a kernel function's index in fd_array must not be zero, which stands for vmlinux
+	}
+	for _, p := range c.maps {
+		if p.StructOps != nil {
+			if err := c.planStructOps(p); err != nil {
+				return fmt.Errorf("map %s: %w", p.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// mapTypes returns the types that a map is created with, if any.
+func (c *compiler) mapTypes(m *object.Map) (key, value btf.ID) {
+	if c.btf == nil || m.StructOps != nil {
+		return 0, 0
+	}
+	return c.btf.ID(m.KeyType), c.btf.ID(m.ValueType)
+}
+
+// createAttr makes the attribute of BPF_MAP_CREATE.
+func (c *compiler) createAttr(m *object.Map) *attr {
+	a := &attr{order: c.order}
+	a.u32(mapCreateType, m.Type)
+	a.u32(mapCreateKeySize, m.KeySize)
+	a.u32(mapCreateValueSize, m.ValueSize)
+	a.u32(mapCreateMaxEntries, m.MaxEntries)
+	a.u32(mapCreateFlags, m.Flags)
+	a.u32(mapCreateNUMANode, m.NUMANode)
+	a.name(mapCreateName, m.KernelName)
+	a.u64(mapCreateExtra, m.Extra)
+	key, value := c.mapTypes(m)
+	a.u32(mapCreateKeyType, key)
+	a.u32(mapCreateValueType, value)
+	if m.Inner != nil {
+		a.reserve(mapCreateInnerMapFD + 4)
+	}
+	if m.StructOps != nil {
+		a.reserve(mapCreateValueTypeBTFFD + 4)
+	}
+	return a
+}
+
+// layOutMaps puts the maps' attributes into the blob.
+func (c *compiler) layOutMaps() {
+	for _, p := range c.maps {
+		if p.inner != nil {
+			a := c.createAttr(p.inner.Map)
+			p.inner.attr, p.inner.size = c.blob.add(a.data, 8), len(a.data)
+		}
+		a := c.createAttr(p.Map)
+		p.attr, p.size = c.blob.add(a.data, 8), len(a.data)
+		if len(bytes.Trim(p.Data, "\x00")) > 0 && p.Type != object.MapArena { // a new map is zero already
+			p.update = c.layOutUpdate()
+			if p.Type == object.MapPercpuArray {
+				c.setUpdateFlags(p.update, updateAllCPUs)
+			}
+		}
+		for _, s := range p.Slots {
+			u := c.layOutUpdate()
+			u.keyData = make([]byte, 4)
+			c.order.PutUint32(u.keyData, s.Index)
+			if s.Program != nil {
+				if u.program = c.plans[s.Program]; u.program == nil {
+					continue // not loaded, as the object asks
+				}
+			} else {
+				u.mapIndex = c.mapPlans[s.Map].index
+			}
+			p.fills = append(p.fills, *u)
+		}
+		if p.ops != nil {
+			c.layOutStructOps(p.Map, p.ops)
+		}
+	}
+}
+
+func (c *compiler) layOutUpdate() *updatePlan {
+	a := &attr{order: c.order}
+	a.reserve(mapUpdateValue + 8)
+	return &updatePlan{attr: c.blob.add(a.data, 8), size: len(a.data)}
+}
+
+func (c *compiler) setUpdateFlags(u *updatePlan, flags uint64) {
+	u.size = mapUpdateFlags + 8
+	c.blob.data = append(c.blob.data, make([]byte, 8)...)
+	c.order.PutUint64(c.blob.data[u.attr+mapUpdateFlags:], flags)
+}
+
+// layOutContents puts the maps' keys and values into the blob.
+func (c *compiler) layOutContents() {
+	for _, p := range c.maps {
+		if p.update != nil {
+			p.update.key = c.zeroKey()
+			p.update.value = c.blob.add(p.Data, 8)
+		}
+		if p.Type == object.MapArena && len(p.Data) > 0 {
+			p.data = c.blob.add(p.Data, 8)
+		}
+		for i := range p.fills {
+			u := &p.fills[i]
+			u.key = c.blob.add(u.keyData, 4)
+			if u.program != nil {
+				u.value = slotOffset(c.slots.ofProgram(u.program.index))
+			} else {
+				u.value = slotOffset(u.mapIndex)
+			}
+		}
+		if p.ops != nil && p.ops.update != nil {
+			p.ops.update.key = c.zeroKey()
+		}
+	}
+}
+
+// zeroKey returns where the key of an array's first element is.
+func (c *compiler) zeroKey() uint32 {
+	const key = "\x00\x00\x00"
+	return c.blob.str(key) // and the zero behind it
+}
+
+// createMaps emits the creation of all maps, and the filling of those with data.
+func (c *compiler) createMaps() {
+	for _, p := range c.maps {
+		if p.inner != nil {
+			c.code.sys(cmdMapCreate, p.inner.attr, p.inner.size)
+			c.code.store(insn.StoreW, p.attr+mapCreateInnerMapFD, insn.R0)
+			c.code.store(insn.StoreW, slotOffset(c.slots.ofTemp(p.inner.temp)), insn.R0)
+		}
+		c.code.sys(cmdMapCreate, p.attr, p.size)
+		c.keep(p.index, ctxOffset(p.index))
+		for _, u := range p.updates() {
+			c.code.store(insn.StoreW, u.attr+mapUpdateMapFD, insn.R0)
+		}
+		if p.update != nil {
+			c.code.sys(cmdMapUpdateElem, p.update.attr, p.update.size)
+		}
+		if p.Freeze {
+			c.code.sys(cmdMapFreeze, slotOffset(p.index), 4) // its attribute is a descriptor, and the slot is one
+		}
+	}
+}
+
+// updates are all that need the map's descriptor.
+func (p *mapPlan) updates() []updatePlan {
+	u := p.fills
+	if p.update != nil {
+		u = append([]updatePlan{*p.update}, u...)
+	}
+	if p.ops != nil && p.ops.update != nil {
+		u = append(u, *p.ops.update)
+	}
+	return u
+}
+
+// fillMaps emits the updates of the maps of maps, or of those of programs: when what they hold is there.
+func (c *compiler) fillMaps(programs bool) {
+	for _, p := range c.maps {
+		for _, u := range p.fills {
+			if (u.program != nil) == programs {
+				c.code.sys(cmdMapUpdateElem, u.attr, u.size)
+			}
+		}
+	}
+}
+
+// keep emits the storing of the descriptor in R0 in its slot and in the context.
+func (c *compiler) keep(slot int, ctx uint32) {
+	c.code.store(insn.StoreW, slotOffset(slot), insn.R0)
+	c.code.emit(insn.Insn{Op: insn.StoreW, Dst: regCtx, Src: insn.R0, Off: int16(ctx)})
+}

@@ -1,0 +1,48 @@
+package loader
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+)
+
+// noFD is what an empty slot holds: closing it does nothing.
+const noFD = -1
+
+// slots is the table of descriptors at the blob's beginning. First come the maps, numbered as fd_array wants it; then
+// what lookups found in modules' BTF, since a kernel function's is found through fd_array, too; then other temporary ones;
+// then the programs. A loader that succeeds closes the temporary ones, one that fails closes them all.
+type slots struct {
+	maps, lookups, temps, programs int
+}
+
+func (s *slots) firstTemp() int { return s.maps }
+func (s *slots) numTemps() int  { return s.lookups + s.temps }
+func (s *slots) total() int     { return s.maps + s.lookups + s.temps + s.programs }
+
+func (s *slots) addLookup() int { s.lookups++; return s.lookups - 1 }
+func (s *slots) addTemp() int   { s.temps++; return s.temps - 1 }
+
+// The index of a slot is known once all are counted.
+func (s *slots) ofLookup(i int) int  { return s.maps + i }
+func (s *slots) ofTemp(i int) int    { return s.maps + s.lookups + i }
+func (s *slots) ofProgram(i int) int { return s.maps + s.lookups + s.temps + i }
+
+// slotOffset is where in the blob a slot is.
+func slotOffset(index int) uint32 { return uint32(index) * 4 }
+
+// ctxOffset is where in its context a loader leaves a descriptor, the maps' first.
+func ctxOffset(index int) uint32 { return bundle.CtxHeaderSize + uint32(index)*4 }
+
+// maxDescriptors is how many descriptors an instruction can put into a context: its offset has 16 bits, and the kernel
+// refuses any other address of a context ("dereference of modified ctx ptr").
+const maxDescriptors = (math.MaxInt16 - bundle.CtxHeaderSize) / 4
+
+// checkCtx says when there are more descriptors than that.
+func (c *compiler) checkCtx() error {
+	if n := len(c.maps) + len(c.programs); n > maxDescriptors {
+		return fmt.Errorf("%d maps and programs, and a loader can hand over %d: split the object", n, maxDescriptors)
+	}
+	return nil
+}
