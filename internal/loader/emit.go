@@ -19,11 +19,11 @@ type code struct {
 	// base is the offset in the blob that regBlob points at. It moves along with what is addressed, since an
 	// instruction reaches 32 KiB to either side.
 	base int64
-	// failures are the jumps to the clean-up that are not resolved yet.
-	failures []int
+	// failures are the jumps to the clean-up that are not resolved yet, and stones the long ones on the way there.
+	failures, stones []int
 	// reach is how far a conditional jump may go, in instructions; tests make it small.
 	reach int
-	err   error // the first thing that could not be emitted
+	err   error // what could not be emitted
 }
 
 const maxReach = math.MaxInt16
@@ -109,24 +109,23 @@ func (c *code) keepReach() {
 	for _, at := range c.failures {
 		c.insns[at].Off = int16(len(c.insns) - at - 1)
 	}
-	c.failures = []int{len(c.insns)}
+	c.failures = nil
+	c.stones = append(c.stones, len(c.insns))
 	c.emit(insn.Insn{Op: insn.JaLong})
 }
 
 // land resolves all jumps to the clean-up: it is here.
 func (c *code) land() error {
+	for _, at := range c.stones {
+		c.insns[at].Imm = int32(len(c.insns) - at - 1)
+	}
 	for _, at := range c.failures {
 		d := len(c.insns) - at - 1
-		if c.insns[at].Op == insn.JaLong {
-			c.insns[at].Imm = int32(d)
-			continue
-		}
 		if d > c.reach {
 			return fmt.Errorf("a jump to the clean-up would have %d instructions", d)
 		}
 		c.insns[at].Off = int16(d)
 	}
-	c.failures = nil
 	return c.err
 }
 

@@ -201,8 +201,10 @@ func (c *compiler) point() {
 // needsBTF says whether the program's attribute refers to types.
 func (p *programPlan) needsBTF() bool { return len(p.Funcs) > 0 || len(p.Relos) > 0 }
 
+// storeMapBTF emits the filling-in of a map's BTF. A struct_ops map has it, too: the kernel wants the BTF of the object
+// that the map comes from, though no type of it.
 func (c *compiler) storeMapBTF(m *object.Map, attr uint32) {
-	if key, value := c.mapTypes(m); key != 0 || value != 0 {
+	if key, value := c.mapTypes(m); key != 0 || value != 0 || m.StructOps != nil && c.btf != nil {
 		c.code.store(insn.StoreW, attr+mapCreateBTFFD, insn.R0)
 	}
 }
@@ -229,7 +231,7 @@ func (c *compiler) finish() error {
 		code.move(insn.R0, 0)
 		code.emit(insn.Insn{Op: insn.Exit})
 	}
-	if len(code.failures) == 0 { // nothing can fail, and nothing was made
+	if len(code.failures)+len(code.stones) == 0 { // nothing can fail, and nothing was made
 		return nil
 	}
 	if err := code.land(); err != nil {

@@ -1,0 +1,277 @@
+package object
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/internal/insn"
+)
+
+// kconfig are values for the fixture kconfig.bpf.o.
+var kconfig = map[string]string{
+	"LINUX_KERNEL_VERSION": "0x70304", "CONFIG_HZ": "250", "CONFIG_BPF_SYSCALL": "y", "CONFIG_TUN": "m",
+	"CONFIG_DEFAULT_HOSTNAME": `"(none)"`,
+}
+
+// fixture reads an object of testdata: those of tests/features, compiled.
+func fixture(t *testing.T, name string) *Object {
+	t.Helper()
+	file := filepath.Join("testdata", name+".bpf.o")
+	raw, err := os.ReadFile(file)
+	qt.Assert(t, qt.IsNil(err))
+	o, err := Parse(file, raw, Options{Kconfig: kconfig})
+	qt.Assert(t, qt.IsNil(err))
+	return o
+}
+
+func (o *Object) findMap(t *testing.T, name string) *Map {
+	t.Helper()
+	for _, m := range o.Maps {
+		if m.Name == name {
+			return m
+		}
+	}
+	t.Fatalf("no map %s", name)
+	return nil
+}
+
+func (o *Object) findProgram(t *testing.T, name string) *Program {
+	t.Helper()
+	for _, p := range o.Programs {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Fatalf("no program %s", name)
+	return nil
+}
+
+func TestSections(t *testing.T) {
+	o := fixture(t, "sections")
+	qt.Check(t, qt.Equals(o.Name, "sections"))
+	qt.Check(t, qt.Equals(o.License, "GPL"))
+	for _, want := range []struct {
+		program string
+		kind    SectionKind
+		attach  string
+	}{
+		{"on_socket", SectionKind{Type: ProgSocketFilter}, ""},
+		{"on_uprobe_s", SectionKind{Type: ProgKprobe, Flags: FlagSleepable}, ""},
+		{"on_kprobe_multi", SectionKind{Type: ProgKprobe, ExpectedAttachType: 42}, ""},
+		{"on_tp_btf", SectionKind{Type: ProgTracing, ExpectedAttachType: 23, AttachBTF: true}, "sched_process_exec"},
+		{"on_lsm_s", SectionKind{Type: ProgLSM, ExpectedAttachType: 27, Flags: FlagSleepable, AttachBTF: true}, "file_open"},
+		{"on_iter", SectionKind{Type: ProgTracing, ExpectedAttachType: 28, AttachBTF: true}, "task"},
+		{"on_xdp_frags", SectionKind{Type: ProgXDP, ExpectedAttachType: 37, Flags: FlagXDPHasFrags}, ""},
+		{"on_connect4", SectionKind{Type: ProgCgroupSockAddr, ExpectedAttachType: 10}, ""},
+		{"on_syscall", SectionKind{Type: ProgSyscall, Flags: FlagSleepable}, ""},
+	} {
+		p := o.findProgram(t, want.program)
+		qt.Check(t, qt.Equals(p.Kind, want.kind), qt.Commentf("%s", want.program))
+		qt.Check(t, qt.Equals(p.Attach, want.attach), qt.Commentf("%s", want.program))
+		qt.Check(t, qt.IsTrue(p.Autoload))
+	}
+	qt.Check(t, qt.IsFalse(o.findProgram(t, "not_loaded").Autoload))
+}
+
+func TestMapDefinitions(t *testing.T) {
+	o := fixture(t, "maps")
+	m := o.findMap(t, "hash")
+	qt.Check(t, qt.Equals(m.Type, 1))
+	qt.Check(t, qt.Equals(m.KeySize, 8))
+	qt.Check(t, qt.Equals(m.ValueSize, 24))
+	qt.Check(t, qt.Equals(o.BTF.Types[m.KeyType].Name, "key"))
+	qt.Check(t, qt.Equals(o.BTF.Types[m.ValueType].Name, "value"))
+	qt.Check(t, qt.Equals(o.findMap(t, "events").MaxEntries, 8192))
+	qt.Check(t, qt.Equals(o.findMap(t, "perf").MaxEntries, perfEventCPUs))
+	qt.Check(t, qt.Equals(o.findMap(t, "bloom").Extra, 3))
+	qt.Check(t, qt.Equals(o.findMap(t, "pinned").Pinning, 1))
+	qt.Check(t, qt.Equals(o.findMap(t, "lpm").Flags, 1))
+	qt.Check(t, qt.Equals(o.findMap(t, "sized").ValueSize, 24))
+	// The kernel takes no types for these.
+	qt.Check(t, qt.Equals(o.findMap(t, "sockmap").ValueType, 0))
+}
+
+func TestDataMaps(t *testing.T) {
+	o := fixture(t, "data")
+	for _, want := range []struct {
+		section, kernel string
+		flags           uint32
+		freeze          bool
+	}{
+		{".rodata", "data.rodata", MapReadOnlyProg | MapMmapable, true},
+		{".data", "data.data", MapMmapable, false},
+		{".bss", "data.bss", MapMmapable, false},
+		{".data.custom", ".data.custom", MapMmapable, false},
+		{".rodata.fixed", ".rodata.fixed", MapReadOnlyProg | MapMmapable, true},
+		{".data.hidden", ".data.hidden", 0, false},
+	} {
+		m := o.findMap(t, want.section)
+		qt.Check(t, qt.Equals(m.KernelName, want.kernel))
+		qt.Check(t, qt.Equals(m.Flags, want.flags), qt.Commentf("%s", want.section))
+		qt.Check(t, qt.Equals(m.Freeze, want.freeze))
+		qt.Check(t, qt.Equals(o.BTF.Types[m.ValueType].Size, m.ValueSize), qt.Commentf("%s", want.section))
+	}
+	qt.Check(t, qt.Equals(binary.LittleEndian.Uint32(o.findMap(t, ".data.custom").Data), 0x600d))
+	qt.Check(t, qt.IsNil(o.findMap(t, ".bss").Data))
+	qt.Check(t, qt.StringContains(string(o.findMap(t, ".rodata").Data), "signed and sealed"))
+}
+
+func TestFunctionsAreLinkedOnceEach(t *testing.T) {
+	o := fixture(t, "functions")
+	p := o.findProgram(t, "first")
+	// first, and the functions that it reaches: step, twice, add, inner.
+	qt.Assert(t, qt.HasLen(p.Funcs, 5))
+	starts := map[int]bool{}
+	for _, f := range p.Funcs {
+		starts[int(f.Offset)] = true
+	}
+	calls := 0
+	for i, in := range p.Insns {
+		if in.IsCall() && in.Src == insn.PseudoCall || in.IsLoadImm64() && in.Src == insn.PseudoFunc {
+			calls++
+			qt.Check(t, qt.IsTrue(starts[i+int(in.Imm)+1]), qt.Commentf("instruction %d refers to the middle of a function", i))
+		}
+	}
+	qt.Check(t, qt.Equals(calls, 5))
+	qt.Check(t, qt.StringContains(p.SourceLine(0), "functions.bpf.c:"))
+	qt.Check(t, qt.HasLen(o.findProgram(t, "second").Funcs, 3))
+}
+
+func TestSlots(t *testing.T) {
+	o := fixture(t, "tailcalls")
+	m := o.findMap(t, "jumps")
+	qt.Assert(t, qt.HasLen(m.Slots, 2))
+	qt.Check(t, qt.Equals(m.Slots[0], Slot{Index: 0, Program: o.findProgram(t, "leaf_a")}))
+	qt.Check(t, qt.Equals(m.Slots[1], Slot{Index: 2, Program: o.findProgram(t, "leaf_b")}))
+
+	o = fixture(t, "maps_of_maps")
+	m = o.findMap(t, "hash")
+	qt.Assert(t, qt.HasLen(m.Slots, 1))
+	qt.Check(t, qt.Equals(m.Slots[0], Slot{Index: 5, Map: o.findMap(t, "three")}))
+	qt.Check(t, qt.Equals(m.Inner.ValueSize, 8))
+	qt.Check(t, qt.HasLen(o.findMap(t, "unfilled").Slots, 0))
+}
+
+func TestExterns(t *testing.T) {
+	o := fixture(t, "ksyms")
+	got := map[string]Extern{}
+	for _, e := range o.Externs {
+		got[e.Name] = Extern{Kind: e.Kind, Weak: e.Weak}
+	}
+	qt.Check(t, qt.DeepEquals(got, map[string]Extern{
+		"bpf_task_from_pid": {Kind: Kfunc}, "bpf_task_release": {Kind: Kfunc}, "no_such_kfunc": {Kind: Kfunc, Weak: true},
+		"bpf_prog_active": {Kind: TypedKsym}, "no_such_variable": {Kind: TypedKsym, Weak: true},
+		"bpf_map_fops": {Kind: TypelessKsym}, "no_such_address": {Kind: TypelessKsym, Weak: true},
+	}))
+}
+
+func TestExceptionCallbackIsLinked(t *testing.T) {
+	o := fixture(t, "exceptions")
+	p := o.findProgram(t, "thrower")
+	qt.Assert(t, qt.HasLen(p.Funcs, 2))
+	qt.Check(t, qt.Equals(o.BTF.Types[p.Funcs[1].Type].Name, "on_throw"))
+}
+
+func TestKconfig(t *testing.T) {
+	o := fixture(t, "kconfig")
+	m := o.findMap(t, ".kconfig")
+	qt.Check(t, qt.IsTrue(m.Freeze))
+	want := map[string]any{"LINUX_KERNEL_VERSION": uint32(0x70304), "CONFIG_HZ": uint32(250), "CONFIG_TUN": uint32(2)}
+	for _, e := range o.Externs {
+		if v, ok := want[e.Name]; ok {
+			qt.Check(t, qt.Equals[any](binary.LittleEndian.Uint32(m.Data[e.Offset:]), v), qt.Commentf("%s", e.Name))
+		}
+		if e.Name == "CONFIG_DEFAULT_HOSTNAME" {
+			qt.Check(t, qt.Equals(string(m.Data[e.Offset:e.Offset+7]), "(none)\x00"))
+		}
+	}
+	for _, bad := range []struct{ name, value, says string }{
+		{"CONFIG_HZ", "", "declare it: -kconfig CONFIG_HZ=VALUE"},
+		{"CONFIG_HZ", "fast", "want y, m, n or a number"},
+		{"CONFIG_HZ", "0x100000000", "does not fit 4 bytes"},
+		{"CONFIG_BPF_SYSCALL", "m", "m is no value for a bool"},
+		{"CONFIG_DEFAULT_HOSTNAME", "bare", "want a string in double quotes"},
+		{"CONFIG_DEFAULT_HOSTNAME", `"more than sixteen"`, "does not fit 16 bytes"},
+	} {
+		values := map[string]string{}
+		for k, v := range kconfig {
+			values[k] = v
+		}
+		if values[bad.name] = bad.value; bad.value == "" {
+			delete(values, bad.name)
+		}
+		raw, err := os.ReadFile("testdata/kconfig.bpf.o")
+		qt.Assert(t, qt.IsNil(err))
+		_, err = Parse("kconfig.bpf.o", raw, Options{Kconfig: values})
+		qt.Check(t, qt.ErrorIs(err, ErrObject))
+		qt.Check(t, qt.ErrorMatches(err, "kconfig.bpf.o: .*"+bad.name+".*"))
+		qt.Check(t, qt.StringContains(err.Error(), bad.says))
+	}
+}
+
+func TestStructOps(t *testing.T) {
+	o := fixture(t, "structops")
+	m := o.findMap(t, "ops")
+	qt.Check(t, qt.Equals(m.StructOps.TypeName, "tcp_congestion_ops"))
+	qt.Check(t, qt.Equals(m.Flags, MapLink))
+	qt.Check(t, qt.HasLen(m.StructOps.Programs, 4))
+	p := o.findProgram(t, "ops_undo_cwnd")
+	qt.Check(t, qt.Equals(p.StructOps, m))
+	qt.Check(t, qt.Equals(o.BTF.Types[m.StructOps.Type].Members[p.Member].Name, "undo_cwnd"))
+}
+
+func TestBothByteOrdersMeanTheSame(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.o")
+	qt.Assert(t, qt.IsNil(err))
+	qt.Assert(t, qt.Not(qt.HasLen(files, 0)))
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".bpf.o")
+		little, big := fixture(t, name), fixture(t, "eb/"+name)
+		qt.Check(t, qt.Equals[any](big.Order, binary.BigEndian))
+		qt.Assert(t, qt.Equals(len(little.Maps), len(big.Maps)))
+		for i := range little.Maps {
+			qt.Check(t, qt.Equals(little.Maps[i].Name, big.Maps[i].Name))
+			qt.Check(t, qt.Equals(little.Maps[i].ValueSize, big.Maps[i].ValueSize))
+		}
+		qt.Assert(t, qt.Equals(len(little.Programs), len(big.Programs)))
+		for i := range little.Programs {
+			qt.Check(t, qt.Equals(little.Programs[i].Name, big.Programs[i].Name))
+			qt.Check(t, qt.Equals(little.Programs[i].Kind, big.Programs[i].Kind))
+		}
+	}
+}
+
+func TestEssentialName(t *testing.T) {
+	for name, want := range map[string]string{
+		"task_struct": "task_struct", "task_struct___old": "task_struct", "a___b___c": "a___b", "___x": "___x", "x___": "x___",
+	} {
+		qt.Check(t, qt.Equals(essentialName(name), want))
+	}
+}
+
+// FuzzParse: no object makes the reader panic, or makes it allocate much more than it is long.
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.o")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no fixtures", err)
+	}
+	more, _ := filepath.Glob("testdata/eb/*.o")
+	for _, file := range append(files, more...) {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		o, err := Parse("fuzz.bpf.o", raw, Options{Kconfig: kconfig})
+		if err == nil && o == nil {
+			t.Fatal("neither object nor error")
+		}
+	})
+}

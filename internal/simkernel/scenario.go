@@ -1,0 +1,189 @@
+package simkernel
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+)
+
+// Scenario is something that an untrusted host may do between signature and load.
+type Scenario string
+
+// The scenarios.
+const (
+	// Honest hosts do what they should.
+	Honest Scenario = ""
+	// NonExclusive creates the metadata map without excl_prog_hash.
+	NonExclusive Scenario = "nonexclusive"
+	// StaleHash does too, has it hashed, and lets another program rewrite its contents: CVE-2026-80675.
+	StaleHash Scenario = "stale-hash"
+	// NotHashed never asks the kernel to hash the map.
+	NotHashed Scenario = "not-hashed"
+	// NotFrozen does not freeze it.
+	NotFrozen Scenario = "not-frozen"
+	// TamperedBlob changes the blob before the map is made of it.
+	TamperedBlob Scenario = "tampered-blob"
+	// TamperedInsns changes the loader's instructions.
+	TamperedInsns Scenario = "tampered-insns"
+	// WrongProgram makes the map exclusive to another program.
+	WrongProgram Scenario = "wrong-program"
+)
+
+// Scenarios are all scenarios.
+var Scenarios = []Scenario{Honest, NonExclusive, StaleHash, NotHashed, NotFrozen, TamperedBlob, TamperedInsns, WrongProgram}
+
+// Options say on which kernel a loader is run and how.
+type Options struct {
+	Scenario Scenario
+	// Config describes the kernel. Its byte order is the loader's, and its Attest too unless ForeignKernel is set. A nil
+	// Verify takes any signature of the bytes that the loader's scheme signs.
+	Config
+	ForeignKernel bool
+	// Ctx fills the context in before the run.
+	Ctx func(ctx []byte)
+}
+
+// Run loads and runs a loader as a host does: ours, with the options' doing.
+func Run(l Loader, o Options) *Result {
+	cfg := o.Config
+	cfg.BigEndian = l.BigEndian
+	if !o.ForeignKernel {
+		cfg.Attest = AttestMapHash
+		if l.Scheme == bundle.Payload {
+			cfg.Attest = AttestPayload
+		}
+	}
+	if cfg.FirstFD == 0 {
+		cfg.FirstFD = 3
+	}
+	if cfg.Verify == nil {
+		cfg.Verify = func(signed, _ []byte, _ int32) Errno {
+			want := slices.Clone(l.Insns)
+			if l.Scheme == bundle.Payload {
+				want = append(want, l.Blob...)
+			}
+			if !bytes.Equal(signed, want) {
+				return EKEYREJECTED
+			}
+			return 0
+		}
+	}
+	k := New(cfg)
+	h := &host{k: k, l: l, scenario: o.Scenario, res: &Result{order: k.order()}}
+	h.load(o.Ctx)
+	return h.res
+}
+
+// host is a loading process.
+type host struct {
+	k        *Kernel
+	l        Loader
+	scenario Scenario
+	res      *Result
+}
+
+// did records a step of the host and whether the kernel refused it.
+func (h *host) did(e Errno, format string, args ...any) bool {
+	h.res.Events = append(h.res.Events, &Event{Kind: EventHost, Ret: e.ret(), Text: fmt.Sprintf(format, args...)})
+	h.res.Errno = e
+	return e == 0
+}
+
+func (h *host) load(fillCtx func([]byte)) {
+	signed := h.l.Scheme != 0
+	insns, blob := slices.Clone(h.l.Insns), slices.Clone(h.l.Blob)
+	if len(insns) == 0 || len(blob) == 0 {
+		h.did(EINVAL, "no loader")
+		return
+	}
+	switch h.scenario {
+	case TamperedBlob:
+		blob[len(blob)-1] ^= 1
+	case TamperedInsns:
+		insns[len(insns)-1] ^= 1 // of the last exit, which ignores its immediate
+	}
+	meta := &Map{Name: "__loader.map", Type: mapArray, KeySize: 4, ValueSize: uint32(len(blob)), MaxEntries: 1}
+	how := "not exclusive"
+	if signed && h.scenario != NonExclusive && h.scenario != StaleHash {
+		hash := sha256.Sum256(insns)
+		how = "exclusive to the loader"
+		if h.scenario == WrongProgram {
+			hash[0] ^= 1
+			how = "exclusive to another program"
+		}
+		meta.ExclProgHash = hash[:]
+	}
+	fd, e := h.k.CreateMap(meta)
+	if !h.did(e, "metadata map of %s bytes, %s", Thousands(len(blob)), how) {
+		return
+	}
+	if e := h.k.UpdateMap(fd, blob); e != 0 {
+		h.did(e, "fill the metadata map")
+		return
+	}
+	if signed && h.scenario != NotFrozen && !h.did(h.k.FreezeMap(fd), "freeze the metadata map") {
+		return
+	}
+	if h.l.Scheme == bundle.MapHash && h.scenario != NotHashed {
+		if _, e := h.k.HashMap(fd); !h.did(e, "have the metadata map hashed") && h.scenario != NotFrozen {
+			return
+		}
+	}
+	if h.scenario == StaleHash {
+		e := h.k.RewriteMap(fd, [sha256.Size]byte{}, func(value []byte) { value[len(value)-1] ^= 1 })
+		if !h.did(e, "another program rewrites the metadata map") {
+			return
+		}
+	}
+	attr := LoadAttr{Insns: insns, FDArray: []int32{fd}}
+	if signed {
+		attr.Signature = []byte("signature")
+	}
+	if h.l.Scheme == bundle.Payload {
+		attr.FDArrayCnt = 1
+	}
+	h.res.Stage = StageLoad
+	prog, e, why := h.k.Load(attr)
+	h.res.Why = why
+	if !h.did(e, "load the loader, %s instructions, %s", Thousands(len(insns)/8), signature(h.l.Scheme)) {
+		return
+	}
+	size := h.l.CtxSize
+	if size == 0 {
+		size = bundle.MaxCtx
+	}
+	h.res.Ctx = make([]byte, size)
+	if size >= 4 {
+		h.k.order().PutUint32(h.res.Ctx, uint32(size))
+	}
+	if fillCtx != nil {
+		fillCtx(h.res.Ctx)
+	}
+	l, e := get[*loader](&h.k.fds, prog)
+	if e != 0 {
+		panic(e) // it was just opened
+	}
+	h.k.runInto(h.res, l)
+}
+
+func signature(s bundle.Scheme) string {
+	switch s {
+	case bundle.MapHash:
+		return "signed"
+	case bundle.Payload:
+		return "signed with the map's contents"
+	}
+	return "not signed"
+}
+
+// Thousands formats a number with commas, "1,234".
+func Thousands[N int | uint32](n N) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
