@@ -1,0 +1,193 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/rules-bpf/rules_bpf/internal/cms"
+)
+
+// ErrSigner is in the chain of every error of a signer program.
+var ErrSigner = errors.New("signer")
+
+// maxResponse is the longest answer that is read, in bytes.
+const maxResponse = 64 << 10
+
+// Signer is a crypto.Signer whose signatures a program makes. Sign does not verify them: cms.Sign does.
+type Signer struct {
+	// Command is the program and its arguments.
+	Command []string
+	// Key is handed to the program as the key's name.
+	Key string
+	// PublicKey is the key's public half: the program is not asked for it.
+	PublicKey crypto.PublicKey
+	// Certificate is the key's; nil while it is being made.
+	Certificate *x509.Certificate
+	// Timeout is the longest that a signature may take; 0: no limit.
+	Timeout time.Duration
+	// Stderr is where the program's own messages go.
+	Stderr io.Writer
+}
+
+// Public returns the key's public half.
+func (s *Signer) Public() crypto.PublicKey { return s.PublicKey }
+
+// Sign runs the program once.
+func (s *Signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	req, err := s.request(digest, opts.HashFunc())
+	if err != nil {
+		return nil, err
+	}
+	in, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.run(append(in, '\n'))
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrSigner, s.Command[0], err)
+	}
+	raw, err := parseResponse(req, out)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrSigner, s.Command[0], err)
+	}
+	return raw, nil
+}
+
+// request returns what the program is asked.
+func (s *Signer) request(digest []byte, hash crypto.Hash) (*Request, error) {
+	algorithm, err := cms.KeyAlgorithm(s.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := cms.CheckHash(hash); err != nil {
+		return nil, err
+	}
+	req := &Request{
+		Version:   Version,
+		Operation: "sign",
+		Algorithm: map[cms.Algorithm]string{cms.RSA: AlgorithmRSA, cms.ECDSA: AlgorithmECDSA}[algorithm],
+		Hash:      cms.HashName(hash),
+		Digest:    digest,
+		Key:       s.Key,
+	}
+	if s.Certificate != nil {
+		req.KeyID, req.Certificate = hex.EncodeToString(s.Certificate.SubjectKeyId), s.Certificate.Raw
+	}
+	return req, nil
+}
+
+// run runs the program and returns what it wrote.
+func (s *Signer) run(in []byte) ([]byte, error) {
+	ctx := context.Background()
+	if s.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.Timeout)
+		defer cancel()
+	}
+	out := &limited{left: maxResponse}
+	cmd := exec.CommandContext(ctx, s.Command[0], s.Command[1:]...)
+	cmd.Stdin = bytes.NewReader(in)
+	cmd.Stdout = out
+	cmd.Stderr = s.Stderr
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("no answer within %v", s.Timeout)
+	case out.over:
+		return nil, fmt.Errorf("an answer of more than %d bytes", maxResponse)
+	case err != nil:
+		if msg := answeredError(out.buf); msg != "" {
+			return nil, fmt.Errorf("%s (%w)", msg, err)
+		}
+		return nil, err
+	}
+	return out.buf, nil
+}
+
+// answeredError returns the error in an answer, if it is one.
+func answeredError(out []byte) string {
+	var resp Response
+	if json.Unmarshal(out, &resp) != nil {
+		return ""
+	}
+	return resp.Error
+}
+
+// parseResponse returns the raw signature in an answer. It is strict: what is not an answer of this protocol is an error.
+func parseResponse(req *Request, out []byte) ([]byte, error) {
+	if len(bytes.TrimSpace(out)) == 0 {
+		return nil, errors.New("it answered nothing")
+	}
+	var resp Response
+	dec := json.NewDecoder(bytes.NewReader(out))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&resp); err != nil {
+		return nil, fmt.Errorf("malformed answer: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("malformed answer: there is something after its end")
+	}
+	switch {
+	case resp.Error != "":
+		return nil, errors.New(strings.TrimSpace(resp.Error))
+	case resp.Version != Version:
+		return nil, fmt.Errorf("it answered in version %d of the protocol, want %d", resp.Version, Version)
+	case len(resp.Signature) == 0:
+		return nil, errors.New("an answer without a signature")
+	}
+	switch resp.Encoding {
+	case "", EncodingDER:
+		return resp.Signature, nil
+	case EncodingP1363:
+		if req.Algorithm == AlgorithmECDSA {
+			return derOf(resp.Signature)
+		}
+	}
+	return nil, fmt.Errorf("encoding %.20q for an %s signature", resp.Encoding, req.Algorithm)
+}
+
+// derOf returns r and s side by side (IEEE P1363) as SEQUENCE {r, s} (RFC 3279, section 2.2.3).
+func derOf(raw []byte) ([]byte, error) {
+	if len(raw)%2 != 0 {
+		return nil, fmt.Errorf("r and s of %d bytes together", len(raw))
+	}
+	r, s := raw[:len(raw)/2], raw[len(raw)/2:]
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(new(big.Int).SetBytes(r))
+		b.AddASN1BigInt(new(big.Int).SetBytes(s))
+	})
+	return b.Bytes()
+}
+
+// limited is a buffer that fails when it is full, so that a program cannot fill the memory.
+type limited struct {
+	buf  []byte
+	left int
+	over bool
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if len(p) > l.left {
+		l.over = true
+		return 0, io.ErrShortBuffer
+	}
+	l.left -= len(p)
+	l.buf = append(l.buf, p...)
+	return len(p), nil
+}

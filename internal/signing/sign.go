@@ -1,0 +1,70 @@
+package signing
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/cms"
+)
+
+// Identity is who signs: a key and its certificate.
+type Identity struct {
+	Signer      crypto.Signer
+	Certificate *x509.Certificate
+	// Hash is the digest algorithm of the signatures.
+	Hash crypto.Hash
+}
+
+// Check returns why the identity may not sign at a time: see cms.CheckCertificate and cms.CheckPair.
+func (id *Identity) Check(now time.Time) error {
+	if err := cms.CheckCertificate(id.Certificate, now); err != nil {
+		return err
+	}
+	if err := cms.CheckPair(id.Signer.Public(), id.Certificate); err != nil {
+		return err
+	}
+	return cms.CheckHash(id.Hash)
+}
+
+// Sign adds the identity's signature to each of the bundle's loaders, in the place of an earlier one by the same key. It
+// changes all of them or, with an error, none. The kind is one of bundle.Kinds: what the key is for.
+func (id *Identity) Sign(b *bundle.Bundle, kind string) error {
+	values := make([][]byte, len(b.Loaders))
+	for i := range b.Loaders {
+		h := id.Hash.New()
+		h.Write(b.SignedBytes(&b.Loaders[i]))
+		der, err := cms.Sign(id.Signer, id.Certificate, id.Hash, h.Sum(nil))
+		if err != nil {
+			return fmt.Errorf("%v loader: %w", b.Loaders[i].Scheme, err)
+		}
+		values[i] = der
+	}
+	for i := range b.Loaders {
+		put(&b.Loaders[i], bundle.Signature{KeyID: id.Certificate.SubjectKeyId, Kind: kind, CMS: values[i]})
+	}
+	return nil
+}
+
+// put adds a signature, or replaces the one by the same key.
+func put(l *bundle.Loader, s bundle.Signature) {
+	for i := range l.Signatures {
+		if bytes.Equal(l.Signatures[i].KeyID, s.KeyID) {
+			l.Signatures[i] = s
+			return
+		}
+	}
+	l.Signatures = append(l.Signatures, s)
+}
+
+// CheckKind returns an error for what is not a kind of key.
+func CheckKind(kind string) error {
+	if !slices.Contains(bundle.Kinds, kind) {
+		return fmt.Errorf("unknown kind of key %q: want one of %q", kind, bundle.Kinds)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/audit"
+	"github.com/rules-bpf/rules_bpf/internal/signing"
+)
+
+var auditCommand = command{
+	name: "audit",
+	args: "[-json] (FILE.bpfl | -insns FILE -data FILE [-scheme SCHEME] [-big-endian])",
+	help: "prove that loaders act only on what was signed: look before signing (docs/audit.md)",
+	run:  runAudit,
+}
+
+func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
+	insnsFile := flags.String("insns", "", "`file` with a loader's instructions, of whatever generator, instead of a bundle")
+	dataFile := flags.String("data", "", "`file` with its metadata map's contents")
+	schemeName := flags.String("scheme", bundle.MapHash.String(), "the attestation `scheme` that it is for")
+	bigEndian := flags.Bool("big-endian", false, "it is for big-endian machines")
+	asJSON := flags.Bool("json", false, "print the findings as JSON")
+	n := 1
+	for _, a := range args {
+		if a == "-insns" || a == "--insns" || a == "-data" || a == "--data" {
+			n = 0
+		}
+	}
+	if err := parse(flags, args, n); err != nil {
+		return err
+	}
+	var findings []audit.Finding
+	var what string
+	if n == 0 {
+		if *insnsFile == "" || *dataFile == "" {
+			return usagef("-insns and -data go together")
+		}
+		scheme, err := bundle.ParseScheme(*schemeName)
+		if err != nil {
+			return usagef("-scheme: %w", err)
+		}
+		insns, err := os.ReadFile(*insnsFile)
+		if err != nil {
+			return inFlag("insns", err)
+		}
+		data, err := os.ReadFile(*dataFile)
+		if err != nil {
+			return inFlag("data", err)
+		}
+		var order binary.ByteOrder = binary.LittleEndian
+		if *bigEndian {
+			order = binary.BigEndian
+		}
+		what = *insnsFile
+		findings = audit.Audit(scheme, order, insns, data)
+	} else {
+		what = flags.Arg(0)
+		b, err := signing.ReadBundle(what)
+		if err != nil {
+			return err
+		}
+		findings = audit.Bundle(b)
+	}
+	if *asJSON {
+		enc := json.NewEncoder(env.stdout)
+		enc.SetIndent("", "  ")
+		if findings == nil {
+			findings = []audit.Finding{}
+		}
+		if err := enc.Encode(findings); err != nil {
+			return err
+		}
+	} else {
+		printFindings(env.stdout, what, findings)
+	}
+	if audit.Failed(findings) {
+		return fmt.Errorf("%s: %w", what, errAudit)
+	}
+	if !*asJSON {
+		fmt.Fprintf(env.stdout, "%s: nothing is done before what it acts on is proven to be what is signed, and the host has no say in it\n", what)
+	}
+	return nil
+}
+
+// printFindings prints the first finding of each kind, and how many more there are.
+func printFindings(w io.Writer, what string, findings []audit.Finding) {
+	type kind struct {
+		id     audit.ID
+		scheme audit.Scheme
+	}
+	count := map[kind]int{}
+	for _, f := range findings {
+		count[kind{f.ID, f.Scheme}]++
+	}
+	for _, f := range findings {
+		k := kind{f.ID, f.Scheme}
+		more := ""
+		switch n := count[k]; {
+		case n == 0:
+			continue // said with the first
+		case n > 1:
+			more = fmt.Sprintf(" (and %d more like this; -json lists all)", n-1)
+		}
+		count[k] = 0
+		fmt.Fprintf(w, "%s: %v%s\n", what, f, more)
+	}
+}
+
+var errAudit = errors.New("the audit fails: do not sign this")

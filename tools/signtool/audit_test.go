@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"testing"
+
+	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/internal/audit"
+	"github.com/rules-bpf/rules_bpf/internal/insn"
+)
+
+// asLoader is a payload loader that makes a map, "return bpf_sys_bpf(BPF_MAP_CREATE, the blob, 72)", after what it gets.
+func asLoader(before ...insn.Insn) []byte {
+	return insn.Append(nil, binary.LittleEndian, append(before,
+		insn.Insn{Op: insn.MovK, Dst: insn.R1},
+		insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
+		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72},
+		insn.Insn{Op: insn.Call, Imm: insn.FnSysBPF},
+		insn.Insn{Op: insn.Exit})...)
+}
+
+func TestAudit(t *testing.T) {
+	s := newTool(t)
+	data := s.write("data", make([]byte, 72))
+	good := s.write("good", asLoader())
+	read := insn.Insn{Op: insn.LoadW, Dst: insn.R0, Src: insn.R1, Off: 28} // max_entries of the first map
+	bad := s.write("bad", asLoader(read, read))
+
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", data, "-scheme", "payload"), exitOK))
+	qt.Check(t, qt.Matches(s.stdout.String(), `.*/good: nothing is done before .*\n`))
+
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", bad, "-data", data, "-scheme", "payload"), exitFails))
+	qt.Check(t, qt.Matches(s.stdout.String(), `.*/bad: error: host-context: payload loader at instruction 0: .* \(and 1 more like this; -json lists all\)\n`))
+	qt.Check(t, qt.Matches(s.stderr.String(), `signtool audit: .*/bad: the audit fails: do not sign this\n`))
+
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", data), exitFails)) // of a map-hash loader more is asked
+	qt.Check(t, qt.StringContains(s.stdout.String(), "CVE-2026-80675"))
+
+	qt.Check(t, qt.Equals(s.run("audit", "-json", "-insns", bad, "-data", data, "-scheme", "payload"), exitFails))
+	var findings []struct {
+		ID     audit.ID
+		Scheme string
+	}
+	qt.Assert(t, qt.IsNil(json.Unmarshal(s.stdout.Bytes(), &findings)))
+	qt.Assert(t, qt.HasLen(findings, 2))
+	qt.Check(t, qt.Equals(findings[1].ID, audit.HostContext))
+	qt.Check(t, qt.Equals(findings[1].Scheme, "payload"))
+
+	for _, args := range [][]string{
+		{"audit"}, {"audit", "-insns", good}, {"audit", "-insns", good, "-data", data, "-scheme", "x"}, {"audit", "a", "b"},
+	} {
+		qt.Check(t, qt.Equals(s.run(args...), exitUsage), qt.Commentf("%q", args))
+	}
+	qt.Check(t, qt.Equals(s.run("audit", good), exitFails)) // no bundle
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", s.path("none"), "-data", data), exitFails))
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", s.path("none")), exitFails))
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/rules-bpf/rules_bpf/internal/provenance"
+	"github.com/rules-bpf/rules_bpf/internal/signing"
+)
+
+var inspectCommand = command{
+	name: "inspect",
+	args: "[-json] [-provenance STATEMENT] FILE.bpfl",
+	help: "show what a bundle says of itself; no signature is verified",
+	run:  runInspect,
+}
+
+// inspection is what inspect -json prints.
+type inspection struct {
+	*signing.Summary
+	Provenance *provenance.Statement `json:"provenance,omitempty"`
+}
+
+func runInspect(env *environment, flags *flag.FlagSet, args []string) error {
+	asJSON := flags.Bool("json", false, "as JSON")
+	statement := flags.String("provenance", "", "`file` with the bundle's in-toto statement, to show too; it must be of this bundle")
+	if err := parse(flags, args, 1); err != nil {
+		return err
+	}
+	b, err := signing.ReadBundle(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	i := inspection{Summary: signing.Summarize(b)}
+	if *statement != "" {
+		data, err := os.ReadFile(*statement)
+		if err != nil {
+			return inFlag("provenance", err)
+		}
+		if i.Provenance, err = provenance.Decode(data); err == nil {
+			err = i.Provenance.Check(b)
+		}
+		if err != nil {
+			return inFlag("provenance", fmt.Errorf("%s: %w", *statement, err))
+		}
+	}
+	if !*asJSON {
+		return i.print(env.stdout)
+	}
+	enc := json.NewEncoder(env.stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(i)
+}
+
+// print writes the inspection for people.
+func (i *inspection) print(w io.Writer) error {
+	if err := i.Summary.Print(w); err != nil {
+		return err
+	}
+	if i.Provenance == nil {
+		return nil
+	}
+	build := i.Provenance.Predicate.BuildDefinition
+	p := build.ExternalParameters
+	if _, err := fmt.Fprintf(w, "built     by %s\n          with %s %s\n", i.Provenance.Predicate.RunDetails.Builder.ID, p.Compiler, strings.Join(p.Flags, " ")); err != nil {
+		return err
+	}
+	for _, d := range build.ResolvedDependencies {
+		if _, err := fmt.Fprintf(w, "          from %s sha256 %s\n", d.Name, d.Digest["sha256"]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"strings"
+
+	"github.com/rules-bpf/rules_bpf/internal/provenance"
+	"github.com/rules-bpf/rules_bpf/internal/signing"
+)
+
+var provenanceCommand = command{
+	name: "provenance",
+	args: "[-compiler NAME] [-flag FLAG...] [-material NAME=FILE...] -in IN.bpfl -out OUT.intoto.json",
+	help: "write the in-toto statement of a bundle: what it was made from, and how",
+	run:  runProvenance,
+}
+
+func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
+	var compilerFlags, materials stringList
+	var build provenance.Build
+	flags.StringVar(&build.Compiler, "compiler", "", "`name` and version of the compiler, as it calls itself")
+	flags.Var(&compilerFlags, "flag", "a `flag` of the compiler; may be repeated")
+	flags.Var(&materials, "material", "a further input, as `NAME=FILE`; may be repeated")
+	flags.StringVar(&build.Builder, "builder", "", "`URI` that names who builds (default rules_bpf)")
+	in := flags.String("in", "", "the bundle `file`, signed or not")
+	out := flags.String("out", "", "`file` for the statement, in JSON")
+	if err := parse(flags, args, 0, "in", "out"); err != nil {
+		return err
+	}
+	build.Flags = compilerFlags
+	for _, m := range materials {
+		name, file, ok := strings.Cut(m, "=")
+		if !ok || name == "" {
+			return usagef("-material: %q, want NAME=FILE", m)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return inFlag("material", err)
+		}
+		build.Materials = append(build.Materials, provenance.NewResource(name, data))
+	}
+	b, err := signing.ReadBundle(*in)
+	if err != nil {
+		return inFlag("in", err)
+	}
+	data, err := provenance.New(b, build).Encode()
+	if err != nil {
+		return err
+	}
+	return inFlag("out", signing.WriteFile(*out, data, 0o644))
+}

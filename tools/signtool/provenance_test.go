@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/go-quicktest/qt"
+)
+
+// A statement is of a bundle before and after it was signed, and the same every time.
+func TestProvenance(t *testing.T) {
+	s := newTool(t)
+	unsigned, signed := s.bundle("unsigned.bpfl", small()), s.path("signed.bpfl")
+	s.ok("sign", "-key", rsaKey, "-cert", rsaCert, "-in", unsigned, "-out", signed)
+	source := s.write("small.bpf.c", []byte("int x;"))
+	for in, out := range map[string]string{unsigned: "1.json", signed: "2.json"} {
+		s.ok("provenance", "-compiler", "clang version 21", "-flag", "-O2", "-flag", "-g", "-material", "small.bpf.c="+source,
+			"-in", in, "-out", s.path(out))
+	}
+	one, err := os.ReadFile(s.path("1.json"))
+	qt.Assert(t, qt.IsNil(err))
+	two, err := os.ReadFile(s.path("2.json"))
+	qt.Assert(t, qt.IsNil(err))
+	qt.Assert(t, qt.DeepEquals(one, two))
+
+	s.ok("inspect", "-provenance", s.path("1.json"), signed)
+	for _, want := range []string{"clang version 21 -O2 -g", "from small.bpf.c sha256", "from small.bpf.o sha256"} {
+		qt.Assert(t, qt.StringContains(s.stdout.String(), want))
+	}
+	s.ok("inspect", "-json", "-provenance", s.path("1.json"), signed)
+	qt.Assert(t, qt.StringContains(s.stdout.String(), `"provenance": {`))
+
+	other := small()
+	other.Blob[0] ^= 1
+	s.fails(exitFails, []string{"-provenance", "not of this bundle", "small/blob"}, "inspect", "-provenance", s.path("1.json"), s.bundle("other.bpfl", other))
+	s.fails(exitUsage, []string{"-material"}, "provenance", "-material", "x", "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(exitFails, []string{"-material", "missing"}, "provenance", "-material", "x=missing", "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(exitFails, []string{"-provenance", "signed.bpfl"}, "inspect", "-provenance", signed, signed)
+}

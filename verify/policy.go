@@ -1,0 +1,138 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/certs"
+	"github.com/rules-bpf/rules_bpf/internal/cms"
+)
+
+// policyVersion is the version of policy files.
+const policyVersion = 1
+
+// policyFile is a policy file: JSON. Certificates are PEM, or names of files beside the policy's, in PEM or DER.
+type policyFile struct {
+	Version int `json:"version"`
+	Signers []struct {
+		// Certificate is the signer's; its chain may follow.
+		Certificate string `json:"certificate"`
+		Kind        string `json:"kind"`
+	} `json:"signers"`
+	Roots   []string `json:"roots"`
+	Kinds   []string `json:"kinds"`
+	Schemes []string `json:"schemes"`
+	Hashes  []string `json:"hashes"`
+}
+
+// LoadPolicy reads a policy file and the certificates that it names.
+func LoadPolicy(path string) (*Policy, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := ParsePolicy(data, filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+// ParsePolicy reads the contents of a policy file. Certificate files that it names are looked for in dir.
+func ParsePolicy(data []byte, dir string) (*Policy, error) {
+	var file policyFile
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&file); err != nil {
+		return nil, fmt.Errorf("malformed policy: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("malformed policy: there is something after its end")
+	}
+	if file.Version != policyVersion {
+		return nil, fmt.Errorf("version %d of policy files, and this program reads version %d", file.Version, policyVersion)
+	}
+	if len(file.Signers) == 0 {
+		return nil, errors.New("the policy trusts nobody: list signers")
+	}
+
+	p := new(Policy)
+	for _, s := range file.Signers {
+		if s.Kind != "" {
+			if err := checkKind(s.Kind); err != nil {
+				return nil, err
+			}
+		}
+		chain, err := readCertificates(s.Certificate, dir)
+		if err != nil {
+			return nil, fmt.Errorf("signer: %w", err)
+		}
+		p.AddSigner(s.Kind, chain)
+	}
+	for _, r := range file.Roots {
+		roots, err := readCertificates(r, dir)
+		if err != nil {
+			return nil, fmt.Errorf("root: %w", err)
+		}
+		p.Roots = append(p.Roots, roots...)
+	}
+	for _, k := range file.Kinds {
+		if err := checkKind(k); err != nil {
+			return nil, err
+		}
+	}
+	p.Kinds = file.Kinds
+	for _, name := range file.Schemes {
+		s, err := bundle.ParseScheme(name)
+		if err != nil {
+			return nil, err
+		}
+		p.Schemes = append(p.Schemes, s)
+	}
+	for _, name := range file.Hashes {
+		h, err := cms.ParseHash(name)
+		if err != nil {
+			return nil, err
+		}
+		p.Hashes = append(p.Hashes, h)
+	}
+	return p, nil
+}
+
+// AddSigner trusts the first certificate of a chain to sign. The others help to get from it to a root. An empty kind
+// leaves it to the bundle what the key is for.
+func (p *Policy) AddSigner(kind string, chain []*x509.Certificate) {
+	p.Signers = append(p.Signers, Signer{Certificate: chain[0], Kind: kind})
+	p.Intermediates = append(p.Intermediates, chain[1:]...)
+}
+
+// readCertificates reads certificates that are PEM, or in a file.
+func readCertificates(value, dir string) ([]*x509.Certificate, error) {
+	if strings.HasPrefix(value, "-----BEGIN") {
+		return certs.Parse([]byte(value))
+	}
+	if value == "" {
+		return nil, errors.New("no certificate")
+	}
+	if !filepath.IsAbs(value) {
+		value = filepath.Join(dir, value)
+	}
+	return certs.LoadAll(value)
+}
+
+// checkKind returns an error for what is not a kind of key.
+func checkKind(kind string) error {
+	if !slices.Contains(bundle.Kinds, kind) {
+		return fmt.Errorf("unknown kind of key %q: want one of %q", kind, bundle.Kinds)
+	}
+	return nil
+}
