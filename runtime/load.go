@@ -1,0 +1,417 @@
+//go:build linux
+
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/runtime/internal/sys"
+)
+
+// What every gen-loader is called, and its license: the helpers that it calls are for GPL programs.
+const (
+	loaderName    = "__loader.prog"
+	loaderMap     = "__loader.map"
+	loaderLicense = "Dual BSD/GPL\x00"
+)
+
+const (
+	// restarts bounds how often a load begins again after the verifier was interrupted while the loader ran.
+	restarts = 10
+	// The first and the largest verifier log that is asked for, in bytes: BPF_LOG_SIZE of libbpf is 16 MiB.
+	minLog = 1 << 20
+	maxLog = 1 << 26
+)
+
+// LoadBytes decodes a bundle file's contents and loads it.
+func LoadBytes(ctx context.Context, file []byte, opts ...Option) (*Collection, error) {
+	b, err := bundle.Decode(file)
+	if err != nil {
+		return nil, err
+	}
+	return Load(ctx, b, opts...)
+}
+
+// Load brings a bundle into the running kernel. It fails with a *LoadError, and then nothing is left in the kernel.
+//
+// The context is looked at between the steps: a system call is not interrupted.
+func Load(ctx context.Context, b *bundle.Bundle, opts ...Option) (*Collection, error) {
+	return loadInto(ctx, sys.Native{}, kernelTypes(), b, newConfig(opts))
+}
+
+// load is one call of Load.
+type load struct {
+	kernel   sys.Kernel
+	bundle   *bundle.Bundle
+	config   *config
+	loader   *bundle.Loader
+	progHash [sys.HashSize]byte
+	// signatures are those that may be shown to the kernel, none for an unsigned load.
+	signatures []*bundle.Signature
+	// log is the verifier's log, nil until a load has failed.
+	log []byte
+	// failed is the context that a failing loader has left.
+	failed []byte
+}
+
+func loadInto(ctx context.Context, kernel sys.Kernel, types types, b *bundle.Bundle, c *config) (*Collection, error) {
+	l := &load{kernel: kernel, bundle: b, config: c}
+	if err := l.choose(types); err != nil {
+		return nil, err
+	}
+	l.progHash = l.loader.ProgHash()
+	if err := l.checkPins(); err != nil {
+		return nil, err
+	}
+	if c.unsigned {
+		c.warn("loading BPF without a signature", "object", b.Object.Name, "scheme", l.loader.Scheme.String())
+	}
+	if c.certificate == nil || c.unsigned {
+		return l.run(ctx)
+	}
+	var coll *Collection
+	var err error
+	onOwnThread(func() {
+		if err = l.step(ctx, StepEnroll, func() error { return kernel.AddKey(c.certificate, int(KeyringSession)) }); err == nil {
+			coll, err = l.run(ctx)
+		}
+	})
+	return coll, err
+}
+
+// onOwnThread calls f in a thread that ends with it. Session keyrings belong to threads, as all credentials do: the
+// kernel may install a new one for the thread that adds a key, and no other goroutine shall find itself with that.
+func onOwnThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock: then the thread is not used again
+		f()
+	}()
+	<-done
+}
+
+func (l *load) run(ctx context.Context) (*Collection, error) {
+	made, err := l.make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.collect(ctx, made)
+}
+
+// choose decides which loader is for this kernel, and which signatures may be used.
+func (l *load) choose(types types) error {
+	b, c := l.bundle, l.config
+	if b.Object.BigEndian != hostBigEndian() {
+		return l.refuse(ErrWrongEndian, fmt.Sprintf("the object is %s, this host is %s", endianness(b.Object.BigEndian), endianness(hostBigEndian())),
+			"build the bundle for the platform that it runs on")
+	}
+	if err := checkContext(b); err != nil {
+		return l.refuse(bundle.ErrMalformed, err.Error(), "")
+	}
+	if c.unsigned {
+		return l.chooseUnsigned(types)
+	}
+	if types.err != nil {
+		return l.refuse(ErrNoKernelBTF, types.err.Error(), "use a kernel built with CONFIG_DEBUG_INFO_BTF")
+	}
+	scheme := types.scheme()
+	if scheme == 0 {
+		return l.refuse(ErrNotExclusiveCapable, "", "update the kernel: signed loaders need the fix of CVE-2026-80675, which has `excl` in struct bpf_map, or 7.3")
+	}
+	if !c.allows(scheme) {
+		return l.refuse(ErrSchemeNotAllowed, fmt.Sprintf("this kernel's scheme is %v", scheme), "")
+	}
+	l.loader = b.Loader(scheme)
+	switch {
+	case l.loader == nil:
+		return l.refuse(ErrNoLoader, fmt.Sprintf("it attests with scheme %v", scheme), fmt.Sprintf("generate the bundle for scheme %v as well", scheme))
+	case len(l.loader.Signatures) == 0:
+		return l.refuse(ErrUnsigned, fmt.Sprintf("no signature for scheme %v", scheme), "sign the bundle")
+	}
+	for i := range l.loader.Signatures {
+		if s := &l.loader.Signatures[i]; len(c.kinds) == 0 || slices.Contains(c.kinds, s.Kind) {
+			l.signatures = append(l.signatures, s)
+		}
+	}
+	if len(l.signatures) == 0 {
+		return l.refuse(ErrKeyKind, fmt.Sprintf("want %q", c.kinds), "sign the bundle with a key of that kind")
+	}
+	return nil
+}
+
+// chooseUnsigned takes the loader whose checks run on this kernel, or the one that makes none.
+func (l *load) chooseUnsigned(types types) error {
+	b, c := l.bundle, l.config
+	if len(c.kinds) > 0 {
+		return l.refuse(ErrKeyKind, fmt.Sprintf("want %q, and the load is to be unsigned", c.kinds), "")
+	}
+	// A map-hash loader reads a field that other kernels do not have, and their verifiers refuse that.
+	for _, scheme := range []bundle.Scheme{bundle.MapHash, bundle.Payload} {
+		if scheme == bundle.MapHash && types.scheme() != scheme || !c.allows(scheme) {
+			continue
+		}
+		if l.loader = b.Loader(scheme); l.loader != nil {
+			return nil
+		}
+	}
+	return l.refuse(ErrNoLoader, "", fmt.Sprintf("generate the bundle for scheme %v as well", bundle.Payload))
+}
+
+// allows says whether RequireSchemes names a scheme.
+func (c *config) allows(s bundle.Scheme) bool {
+	return len(c.schemes) == 0 || slices.Contains(c.schemes, s)
+}
+
+// checkContext holds a bundle that nobody decoded to what the code below relies on.
+func checkContext(b *bundle.Bundle) error {
+	if b.CtxSize < bundle.CtxHeaderSize || b.CtxSize > bundle.MaxCtx || len(b.Blob) == 0 {
+		return fmt.Errorf("a context of %d bytes, a blob of %d", b.CtxSize, len(b.Blob))
+	}
+	inside := func(off uint32) bool { return off >= bundle.CtxHeaderSize && uint64(off)+4 <= uint64(b.CtxSize) }
+	for _, m := range b.Maps {
+		if !inside(m.Ctx) {
+			return fmt.Errorf("the descriptor of map %s lies outside the context", m.Name)
+		}
+	}
+	for _, p := range b.Programs {
+		if !inside(p.Ctx) {
+			return fmt.Errorf("the descriptor of program %s lies outside the context", p.Name)
+		}
+	}
+	return nil
+}
+
+// made is what a loader that succeeded has left: its context, full of descriptors.
+type made struct {
+	context []byte
+	signer  *Signer
+}
+
+// make runs attempts until one succeeds or fails for good. The good path is the first attempt, without a log.
+func (l *load) make(ctx context.Context) (*made, error) {
+	var first *LoadError
+	for restart := 1; ; {
+		m, err := l.attempt(ctx)
+		if err == nil {
+			return m, nil
+		}
+		var failed *LoadError
+		if !errors.As(err, &failed) {
+			return nil, err
+		}
+		if failed.Errno == unix.EAGAIN && l.failed != nil && restart < restarts {
+			restart++
+			continue
+		}
+		if failed.Errno == unix.ENOSPC && l.log != nil && len(l.log) < maxLog {
+			l.log = make([]byte, 4*len(l.log)) // the log was full: the kernel keeps its end, and says so
+			continue
+		}
+		if first == nil && l.config.logLevel > 0 && l.mayLog(failed) {
+			first, l.log = failed, make([]byte, minLog)
+			continue
+		}
+		if first != nil {
+			first.Log, failed = cString(l.log), first // its errno is not one of an overfull log
+		}
+		return nil, l.explain(failed)
+	}
+}
+
+// mayLog says whether a verifier may have more to say of a failure.
+func (l *load) mayLog(e *LoadError) bool {
+	switch e.Errno {
+	case 0, unix.ENOKEY, unix.EKEYREJECTED, unix.EBADMSG, unix.EMFILE, unix.ENFILE:
+		return false
+	}
+	return e.Step == StepLoad || e.Step == StepRun
+}
+
+// attempt takes the loader once from its metadata map to its end.
+func (l *load) attempt(ctx context.Context) (_ *made, err error) {
+	mapFD := -1
+	err = l.step(ctx, StepCreate, func() (err error) { mapFD, err = l.createMap(); return err })
+	if err != nil {
+		return nil, err
+	}
+	defer l.close(mapFD)
+	if err := l.step(ctx, StepFill, func() error { return sys.MapUpdate(l.kernel, mapFD, 0, l.bundle.Blob) }); err != nil {
+		return nil, err
+	}
+	if err := l.step(ctx, StepFreeze, func() error { return sys.MapFreeze(l.kernel, mapFD) }); err != nil {
+		return nil, err
+	}
+	if l.loader.Scheme == bundle.MapHash {
+		err := l.step(ctx, StepHash, func() error { _, err := sys.MapHash(l.kernel, mapFD); return err })
+		if err != nil {
+			return nil, err
+		}
+	}
+	m := &made{}
+	progFD := -1
+	err = l.step(ctx, StepLoad, func() (err error) { progFD, m.signer, err = l.loadLoader(int32(mapFD)); return err })
+	if err != nil {
+		return nil, err
+	}
+	defer l.close(progFD)
+	err = l.step(ctx, StepRun, func() (err error) { m.context, err = l.runLoader(progFD); return err })
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// createMap creates the metadata map. It is exclusive to the loader wherever the kernel can do that.
+func (l *load) createMap() (int, error) {
+	attr := sys.MapCreateAttr{
+		Type: sys.MapTypeArray, KeySize: 4, ValueSize: uint32(len(l.bundle.Blob)), MaxEntries: 1, Name: sys.NewName(loaderMap),
+		ExclProgHash: sys.BytesPointer(l.progHash[:]), ExclProgHashSize: sys.HashSize,
+	}
+	fd, err := sys.MapCreate(l.kernel, &attr)
+	if err == unix.E2BIG && l.config.unsigned {
+		// The kernel does not know these fields (bpf_check_uarg_tail_zero): it is older than exclusive maps.
+		attr.ExclProgHash, attr.ExclProgHashSize = sys.Pointer{}, 0
+		fd, err = sys.MapCreate(l.kernel, &attr)
+	}
+	return fd, err
+}
+
+// loadLoader has the kernel verify the loader, with the first signature whose key a keyring holds.
+func (l *load) loadLoader(mapFD int32) (int, *Signer, error) {
+	attr := sys.ProgLoadAttr{
+		Type: sys.ProgTypeSyscall, Flags: sys.FlagSleepable, Name: sys.NewName(loaderName),
+		InsnCnt: uint32(len(l.loader.Insns) / bundle.InsnSize), Insns: sys.BytesPointer(l.loader.Insns),
+		License: sys.BytesPointer([]byte(loaderLicense)),
+		FDArray: sys.PointerTo(&mapFD),
+	}
+	if l.log != nil {
+		attr.LogLevel, attr.LogSize, attr.LogBuf = l.config.logLevel, uint32(len(l.log)), sys.BytesPointer(l.log)
+	}
+	if l.config.unsigned {
+		fd, err := sys.ProgLoad(l.kernel, &attr)
+		return fd, nil, err
+	}
+	if l.loader.Scheme == bundle.Payload {
+		attr.FDArrayCnt = 1 // the kernel itself hashes these maps, and takes no others
+	}
+	var failed error
+	for _, keyring := range l.config.keyrings {
+		for _, s := range l.signatures {
+			attr.Signature, attr.SignatureSize, attr.KeyringID = sys.BytesPointer(s.CMS), uint32(len(s.CMS)), int32(keyring)
+			fd, err := sys.ProgLoad(l.kernel, &attr)
+			switch err {
+			case nil:
+				return fd, &Signer{KeyID: slices.Clone(s.KeyID), Kind: s.Kind, Keyring: keyring}, nil
+			case unix.ENOKEY, unix.ENOPKG:
+				// Another key, or another algorithm. That the key is missing says more than the rest.
+				if failed == nil || err == unix.ENOKEY {
+					failed = err
+				}
+			case unix.EINVAL:
+				if !keyring.system() && !l.haveKeyring(keyring) {
+					return -1, nil, &keyringError{keyring}
+				}
+				return -1, nil, err
+			default:
+				return -1, nil, err
+			}
+		}
+	}
+	return -1, nil, failed
+}
+
+// keyringError says that a keyring does not exist. The kernel itself says EINVAL, of this and of everything else.
+type keyringError struct{ id KeyringID }
+
+func (e *keyringError) Error() string { return fmt.Sprintf("there is no keyring %v", e.id) }
+
+func (l *load) haveKeyring(id KeyringID) bool {
+	_, err := l.kernel.FindKeyring(int(id))
+	return err == nil
+}
+
+// absent marks a place in the context where the loader has put no descriptor.
+const absent = -1
+
+// runLoader runs the loader once, and returns the context that it has filled.
+func (l *load) runLoader(progFD int) ([]byte, error) {
+	b, order := l.bundle, binary.NativeEndian
+	c := make([]byte, b.CtxSize)
+	order.PutUint32(c[0:], b.CtxSize)
+	if l.log != nil {
+		order.PutUint32(c[8:], l.config.logLevel)
+		order.PutUint32(c[12:], uint32(len(l.log)))
+		order.PutUint64(c[16:], sys.Address(l.log))
+	}
+	for off := range l.descriptors() {
+		putFD(c, off, absent)
+	}
+	l.failed = nil
+	retval, err := sys.ProgRun(l.kernel, progFD, c)
+	runtime.KeepAlive(l.log)
+	if err != nil {
+		return nil, err
+	}
+	if retval != 0 {
+		l.failed = c
+		return nil, loaderErrno(retval)
+	}
+	return c, nil
+}
+
+// loaderErrno is what a loader returned in the place of 0.
+func loaderErrno(retval int32) error {
+	if retval < 0 && retval > -4096 {
+		return unix.Errno(-retval)
+	}
+	return fmt.Errorf("the loader returned %d", retval)
+}
+
+// step does one step, unless the context has ended, and says in the error which one it was.
+func (l *load) step(ctx context.Context, s Step, do func() error) error {
+	err := ctx.Err()
+	if err == nil {
+		err = do()
+	}
+	if err == nil {
+		return nil
+	}
+	e := &LoadError{Object: l.bundle.Object.Name, Step: s, Err: err}
+	errors.As(err, &e.Errno)
+	if s == StepEnroll {
+		return l.explain(e)
+	}
+	return e
+}
+
+// refuse is an error of the loader's choice, before the kernel is asked.
+func (l *load) refuse(err error, detail, hint string) *LoadError {
+	return &LoadError{Object: l.bundle.Object.Name, Step: StepChoose, Err: err, Detail: detail, Hint: hint}
+}
+
+// close closes a descriptor whose fate nobody can do anything about.
+func (l *load) close(fd int) { _ = l.kernel.Close(fd) }
+
+func hostBigEndian() bool { return binary.NativeEndian.Uint16([]byte{0, 1}) == 1 }
+
+func endianness(big bool) string {
+	if big {
+		return "big-endian"
+	}
+	return "little-endian"
+}
+
+func cString(b []byte) string {
+	s, _, _ := bytes.Cut(b, []byte{0})
+	return string(s)
+}

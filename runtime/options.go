@@ -1,0 +1,154 @@
+//go:build linux
+
+package runtime
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+)
+
+// KeyringID names a keyring in whose keys a load trusts: one of the constants, or the serial of any keyring.
+type KeyringID int32
+
+// The keyrings that have fixed numbers: include/linux/verification.h and include/uapi/linux/keyctl.h.
+const (
+	// KeyringBuiltin is .builtin_trusted_keys: what was compiled into the kernel.
+	KeyringBuiltin KeyringID = 0
+	// KeyringSecondary is .secondary_trusted_keys, which includes the builtin keys: VERIFY_USE_SECONDARY_KEYRING.
+	KeyringSecondary KeyringID = 1
+	// KeyringPlatform is .platform, the firmware's keys: VERIFY_USE_PLATFORM_KEYRING.
+	KeyringPlatform KeyringID = 2
+	// KeyringSession is KEY_SPEC_SESSION_KEYRING: root in the session can add to it.
+	KeyringSession KeyringID = -3
+	// KeyringUser is KEY_SPEC_USER_KEYRING: every process of the user can add to it.
+	KeyringUser KeyringID = -4
+	// KeyringBPF is KEY_SPEC_BPF_KEYRING: the dedicated keyring, in review after Linux 7.3. No released kernel has it.
+	KeyringBPF KeyringID = -9
+)
+
+var keyringNames = []struct {
+	id   KeyringID
+	name string
+}{
+	{KeyringBuiltin, "builtin"},
+	{KeyringSecondary, "secondary"},
+	{KeyringPlatform, "platform"},
+	{KeyringSession, "session"},
+	{KeyringUser, "user"},
+	{KeyringBPF, "bpf"},
+}
+
+// String returns the keyring's name, or its serial.
+func (id KeyringID) String() string {
+	for _, k := range keyringNames {
+		if k.id == id {
+			return k.name
+		}
+	}
+	return strconv.Itoa(int(id))
+}
+
+// ParseKeyring is the inverse of KeyringID.String.
+func ParseKeyring(s string) (KeyringID, error) {
+	for _, k := range keyringNames {
+		if k.name == s {
+			return k.id, nil
+		}
+	}
+	if serial, err := strconv.ParseInt(s, 0, 32); err == nil {
+		return KeyringID(serial), nil
+	}
+	return 0, fmt.Errorf("unknown keyring %q: want builtin, secondary, platform, session, user, bpf or a serial number", s)
+}
+
+// system says whether the kernel takes the number as one of its own keyrings (system_keyring_id_check).
+func (id KeyringID) system() bool { return id >= KeyringBuiltin && id <= KeyringPlatform }
+
+// config is what the options say.
+type config struct {
+	keyrings    []KeyringID
+	certificate []byte
+	kinds       []string
+	schemes     []bundle.Scheme
+	unsigned    bool
+	logLevel    uint32
+	logger      *slog.Logger
+	pinRoot     string
+}
+
+// Option changes how Load works.
+type Option func(*config)
+
+func newConfig(opts []Option) *config {
+	c := &config{logLevel: 1, pinRoot: "/sys/fs/bpf"}
+	for _, opt := range opts {
+		opt(c)
+	}
+	if c.certificate != nil && !slices.Contains(c.keyrings, KeyringSession) {
+		c.keyrings = append(c.keyrings, KeyringSession)
+	}
+	if len(c.keyrings) == 0 {
+		c.keyrings = []KeyringID{KeyringBuiltin, KeyringSecondary}
+	}
+	return c
+}
+
+// Keyring names the keyrings that are trusted, instead of the builtin and the secondary one. They are asked in this
+// order. Which keyring it was is visible to LSM programs (bpf_prog_aux.sig) and in Collection.SignedBy.
+func Keyring(ids ...KeyringID) Option {
+	return func(c *config) { c.keyrings = append(c.keyrings, ids...) }
+}
+
+// Enroll adds a certificate (X.509, DER) to the session keyring before the load, and makes the load ask that keyring,
+// after those of Keyring. It is for development and tests: a process that may enroll keys decides itself what it trusts.
+//
+// In a process that has no session keyring of its own, the kernel makes one, which ends with the load.
+func Enroll(certificate []byte) Option {
+	return func(c *config) { c.certificate = slices.Clone(certificate) }
+}
+
+// RequireKinds takes signatures only by keys of these kinds (bundle.KindProduction, ...). The kind is what the bundle
+// says of a key, and nothing protects that: it catches mistakes, the keyring catches attackers.
+func RequireKinds(kinds ...string) Option {
+	return func(c *config) { c.kinds = append(c.kinds, kinds...) }
+}
+
+// RequireSchemes takes only these attestation schemes.
+func RequireSchemes(schemes ...bundle.Scheme) Option {
+	return func(c *config) { c.schemes = append(c.schemes, schemes...) }
+}
+
+// AllowUnsigned loads without a signature, whether the bundle has one or not. It is for development, and each such load
+// is logged as a warning. Without it nothing is ever loaded unsigned.
+func AllowUnsigned() Option {
+	return func(c *config) { c.unsigned = true }
+}
+
+// VerifierLog sets the level of the verifier's log (BPF_LOG_LEVEL1 is 1, BPF_LOG_LEVEL2 2, BPF_LOG_STATS 4), which is
+// only asked for once a load has failed. It is 1 without this option; 0 asks for no log.
+func VerifierLog(level uint32) Option {
+	return func(c *config) { c.logLevel = level }
+}
+
+// Logger sets where warnings go, instead of slog.Default.
+func Logger(l *slog.Logger) Option {
+	return func(c *config) { c.logger = l }
+}
+
+// PinRoot sets the folder, on a bpf filesystem, where maps are pinned whose object asks for it (LIBBPF_PIN_BY_NAME),
+// instead of /sys/fs/bpf.
+func PinRoot(dir string) Option {
+	return func(c *config) { c.pinRoot = dir }
+}
+
+func (c *config) warn(msg string, args ...any) {
+	l := c.logger
+	if l == nil {
+		l = slog.Default()
+	}
+	l.Warn(msg, args...)
+}
