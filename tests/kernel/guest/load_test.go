@@ -1,0 +1,268 @@
+//go:build linux
+
+package guest
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/go-quicktest/qt"
+	"golang.org/x/sys/unix"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/runtime"
+)
+
+// scheme is how the running kernel attests loaders, 0 if it does not.
+func scheme(t *testing.T) bundle.Scheme {
+	t.Helper()
+	return runtime.Probe().Scheme
+}
+
+// bundleFiles are all bundles that the host has put into the guest: the examples', and one for every object of
+// tests/features.
+func bundleFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(guest.DataDir, "*.bpfl"))
+	qt.Assert(t, qt.IsNil(err))
+	features, err := filepath.Glob(filepath.Join(guest.DataDir, "features", "*.bpfl"))
+	qt.Assert(t, qt.IsNil(err))
+	qt.Assert(t, qt.Not(qt.HasLen(features, 0)))
+	return append(files, features...)
+}
+
+func readBundle(t *testing.T, file string) *bundle.Bundle {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	qt.Assert(t, qt.IsNil(err))
+	b, err := bundle.Decode(raw)
+	qt.Assert(t, qt.IsNil(err))
+	return b
+}
+
+// loadSigned loads a bundle signed, with the development key in the session keyring.
+func loadSigned(t *testing.T, b *bundle.Bundle) (*runtime.Collection, error) {
+	t.Helper()
+	return runtime.Load(t.Context(), b, runtime.Enroll(guest.ReadData(t, "cert.der")), runtime.PinRoot(pinFolder(t)))
+}
+
+// pinFolder returns a folder of the test's own on the BPF file system.
+func pinFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/sys/fs/bpf", "test")
+	qt.Assert(t, qt.IsNil(err))
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// needs says which kernels do not have what an object uses, and why: those before the series named.
+var needs = map[string]struct{ since, why string }{
+	"percpu":    {"7.3", "global per-CPU variables have BTF"},
+	"structops": {"7.2", "struct tcp_congestion_ops has the members of tests/features/tcp_congestion_ops.h"},
+}
+
+func older(series, than string) bool {
+	major := func(s string) string { m, _, _ := strings.Cut(s, "."); return m }
+	if major(series) != major(than) {
+		return major(series) < major(than)
+	}
+	return len(series) < len(than) || len(series) == len(than) && series < than
+}
+
+// One and the same bundle loads on every kernel that can attest it, by the scheme that the kernel has. A kernel
+// that cannot enforce exclusivity is told from the others, and nothing is loaded.
+func TestSignedBundles(t *testing.T) {
+	_, series := release(t)
+	for _, file := range bundleFiles(t) {
+		name := strings.TrimSuffix(filepath.Base(file), ".bpfl")
+		t.Run(name, func(t *testing.T) {
+			b := readBundle(t, file)
+			if n, ok := needs[name]; ok && older(series, n.since) && scheme(t) != 0 {
+				t.Skipf("since %s only %s", n.since, n.why)
+			}
+			before := objects(t)
+			c, err := loadSigned(t, b)
+			if scheme(t) == 0 {
+				qt.Assert(t, qt.ErrorIs(err, runtime.ErrNotExclusiveCapable))
+				nothingLeft(t, before)
+				return
+			}
+			qt.Assert(t, qt.IsNil(err))
+			qt.Check(t, qt.Equals(c.Scheme, scheme(t)))
+			qt.Assert(t, qt.IsNotNil(c.SignedBy))
+			qt.Check(t, qt.DeepEquals(c.SignedBy.KeyID, b.Loader(c.Scheme).Signatures[0].KeyID))
+			qt.Check(t, qt.Equals(len(c.Maps), len(b.Maps)))
+			qt.Check(t, qt.Equals(len(c.Programs), len(b.Programs)))
+			if check := checks[name]; check != nil {
+				check(t, c)
+			}
+			qt.Check(t, qt.IsNil(c.Close()))
+		})
+	}
+}
+
+// checks look at what some bundles do once they are loaded.
+var checks = map[string]func(t *testing.T, c *runtime.Collection){
+	"data": func(t *testing.T, c *runtime.Collection) {
+		// limit + counter + zeroed + own + custom + fixed + empty + hidden, and 's' (tests/features/data.bpf.c)
+		const want = 42 + 7 + 0 + 11 + 0x600d + 0xf1 + 0 + 5
+		qt.Check(t, qt.Equals(run(t, c, "sum"), uint32(want+'s')))
+		var bss [8]byte
+		qt.Assert(t, qt.IsNil(c.Map(".bss").Lookup(uint32(0), &bss)))
+		qt.Check(t, qt.Equals(nativeEndian.Uint64(bss[:]), uint64(want)))
+		// The read-only ones are frozen.
+		qt.Check(t, qt.ErrorIs(c.Map(".rodata").Put(uint32(0), make([]byte, c.Map(".rodata").ValueSize())), unix.EPERM))
+	},
+	"functions": func(t *testing.T, c *runtime.Collection) {
+		qt.Check(t, qt.Equals(run(t, c, "second"), 42))
+		qt.Check(t, qt.Equals(run(t, c, "first"), 8))
+		var total [8]byte
+		qt.Assert(t, qt.IsNil(c.Map(".bss").Lookup(uint32(0), &total)))
+		qt.Check(t, qt.Equals(nativeEndian.Uint64(total[:]), uint64(45+90))) // bpf_loop: the sum of i and 2i, below 10
+	},
+	"kconfig": func(t *testing.T, c *runtime.Collection) {
+		run(t, c, "look")
+		var seen [8]byte
+		qt.Assert(t, qt.IsNil(c.Map(".bss").Lookup(uint32(0), &seen)))
+		qt.Check(t, qt.Equals(nativeEndian.Uint64(seen[:]), uint64(0x70304+250+1+2+'('+1)))
+	},
+	"ksyms": func(t *testing.T, c *runtime.Collection) {
+		run(t, c, "look")
+		var bss [24]byte
+		qt.Assert(t, qt.IsNil(c.Map(".bss").Lookup(uint32(0), bss[:c.Map(".bss").ValueSize()])))
+		zeros := bytes.Count(bss[:16], make([]byte, 8))
+		qt.Check(t, qt.Equals(zeros, 1), qt.Commentf("address is found, missing stays zero: % x", bss))
+	},
+	"maps_of_maps": func(t *testing.T, c *runtime.Collection) {
+		qt.Check(t, qt.Equals(run(t, c, "look"), 1))
+	},
+	"percpu": func(t *testing.T, c *runtime.Collection) {
+		run(t, c, "count")
+		var hits []uint64
+		qt.Assert(t, qt.IsNil(c.Map(".percpu").Lookup(uint32(0), &hits)))
+		qt.Check(t, qt.Equals(hits[0], 4))
+	},
+	"tailcalls": func(t *testing.T, c *runtime.Collection) {
+		for mark, want := range map[uint32]uint32{0: 10, 1: 1, 2: 12} {
+			ret, err := c.Program("root").Run(&ebpf.RunOptions{
+				Data:    make([]byte, 64),
+				Context: &struct{ Len, PktType, Mark uint32 }{Mark: mark},
+			})
+			qt.Assert(t, qt.IsNil(err))
+			qt.Check(t, qt.Equals(ret, want))
+		}
+	},
+	"exceptions": func(t *testing.T, c *runtime.Collection) {
+		ret, err := c.Program("thrower").Run(&ebpf.RunOptions{
+			Data:    make([]byte, 64),
+			Context: &struct{ Len, PktType, Mark uint32 }{Mark: 1},
+		})
+		qt.Assert(t, qt.IsNil(err))
+		qt.Check(t, qt.Equals(ret, 42))
+	},
+}
+
+// run runs a syscall program.
+func run(t *testing.T, c *runtime.Collection, name string) uint32 {
+	t.Helper()
+	ret, err := c.Program(name).Run(&ebpf.RunOptions{})
+	qt.Assert(t, qt.IsNil(err))
+	return ret
+}
+
+// counts are how many maps and programs the kernel has.
+type counts struct{ maps, programs int }
+
+func objects(t *testing.T) (n counts) {
+	t.Helper()
+	for id := ebpf.MapID(0); ; n.maps++ {
+		next, err := ebpf.MapGetNextID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		qt.Assert(t, qt.IsNil(err))
+		id = next
+	}
+	for id := ebpf.ProgramID(0); ; n.programs++ {
+		next, err := ebpf.ProgramGetNextID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			return n
+		}
+		qt.Assert(t, qt.IsNil(err))
+		id = next
+	}
+}
+
+// nothingLeft checks that the kernel has no more maps and programs than before. What a load has released is freed a little
+// later, when no CPU can still be using it.
+func nothingLeft(t *testing.T, before counts) {
+	t.Helper()
+	var now counts
+	for range 100 {
+		now = objects(t)
+		if now.maps <= before.maps && now.programs <= before.programs {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("the kernel has %+v, and had %+v before", now, before)
+}
+
+// A byte changed in the instructions, the blob or the signature: the kernel or the loader refuses, and nothing is made.
+func TestTamperedBundles(t *testing.T) {
+	s := scheme(t)
+	if s == 0 {
+		t.Skip("this kernel attests no loader")
+	}
+	const file = guest.DataDir + "/features/data.bpfl"
+	for _, part := range []struct {
+		name  string
+		bytes func(b *bundle.Bundle) []byte
+	}{
+		{"instructions", func(b *bundle.Bundle) []byte { return b.Loader(s).Insns }},
+		{"blob", func(b *bundle.Bundle) []byte { return b.Blob }},
+		{"signature", func(b *bundle.Bundle) []byte { return b.Loader(s).Signatures[0].CMS }},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			n := len(part.bytes(readBundle(t, file)))
+			before := objects(t)
+			for at := 0; at < n; at += max(1, n/24) {
+				b := readBundle(t, file)
+				part.bytes(b)[at] ^= 1
+				c, err := loadSigned(t, b)
+				if err == nil {
+					c.Close()
+					t.Fatalf("byte %d of %d changed, and the bundle loaded", at, n)
+				}
+				var refused *runtime.LoadError
+				qt.Assert(t, qt.ErrorAs(err, &refused))
+				qt.Check(t, qt.IsTrue(refused.Step == runtime.StepLoad || refused.Step == runtime.StepRun), qt.Commentf("byte %d: %v", at, err))
+			}
+			nothingLeft(t, before)
+		})
+	}
+}
+
+func TestUnsignedIsRefused(t *testing.T) {
+	b := readBundle(t, guest.DataDir+"/features/data.bpfl")
+	for i := range b.Loaders {
+		b.Loaders[i].Signatures = nil
+	}
+	_, err := loadSigned(t, b)
+	if scheme(t) == 0 {
+		qt.Assert(t, qt.ErrorIs(err, runtime.ErrNotExclusiveCapable))
+	} else {
+		qt.Assert(t, qt.ErrorIs(err, runtime.ErrUnsigned))
+	}
+	c, err := runtime.Load(t.Context(), b, runtime.AllowUnsigned())
+	qt.Assert(t, qt.IsNil(err))
+	qt.Check(t, qt.IsNil(c.SignedBy))
+	qt.Check(t, qt.IsNil(c.Close()))
+}

@@ -1,0 +1,49 @@
+"""`kernel_test`: the tests in //tests/kernel/guest, run in a virtual machine with a Debian kernel."""
+
+load("@rules_go//go:def.bzl", "go_test")
+
+def kernel_test(name, series, data = [], **kwargs):
+    """Boots a kernel and runs the guest's tests in it.
+
+    Args:
+        name: The target's name.
+        series: The kernel's series, one of SERIES in kernels.bzl.
+        data: Files that the guest's tests find in /data, by their base names.
+        **kwargs: Further attributes of the go_test.
+    """
+    release = "@debian_kernels//:%s/release" % series
+    go_test(
+        name = name,
+        size = "medium",
+        timeout = "long",
+        srcs = [
+            "bundles_test.go",
+            "kernel_test.go",
+        ],
+        data = [
+            release,
+            "@debian_kernels//:" + series,
+            "//internal/object:testdata",
+            "//signing:development_cert.der",
+            "//signing:development_key.pem",
+            "//tests/kernel/guest:guest_test",
+        ] + native.glob(["testdata/**"], allow_empty = True) + data,
+        env = {
+            "RULES_BPF_TEST_DATA": " ".join(["$(rlocationpaths %s)" % d for d in data]),
+            "RULES_BPF_TEST_GUEST": "$(rlocationpath //tests/kernel/guest:guest_test)",
+            "RULES_BPF_TEST_KERNEL": "$(rlocationpath %s)" % release,
+        },
+        # Whether a missing kernel is a failure or a skip.
+        env_inherit = ["CI"],
+        tags = ["cpu:1"],
+        deps = [
+            "//bundle",
+            "//internal/certs",
+            "//internal/loader",
+            "//internal/object",
+            "//internal/signing",
+            "//internal/vm",
+            "//internal/vm/guest",
+        ],
+        **kwargs
+    )

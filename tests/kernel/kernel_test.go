@@ -1,0 +1,178 @@
+//go:build linux
+
+// Package kernel_test runs the tests in ./guest in virtual machines with
+// Debian's kernels. See README.md.
+package kernel_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rules-bpf/rules_bpf/internal/vm"
+	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+)
+
+// Set by kernel_test.bzl; runfiles paths. Without Bazel, what they name is
+// found and built here.
+const (
+	envKernel = "RULES_BPF_TEST_KERNEL" // the file `release` beside the image
+	envGuest  = "RULES_BPF_TEST_GUEST"  // the guest's test binary
+	envData   = "RULES_BPF_TEST_DATA"   // files for /data, space-separated
+)
+
+var (
+	guestRun = flag.String("guest.run", "", "run only the guest's tests that match this regular expression")
+	console  = flag.Bool("guest.console", false, "show the guest's console as it comes")
+)
+
+func TestKernel(t *testing.T) {
+	if release := os.Getenv(envKernel); release != "" {
+		dir := filepath.Dir(runfile(release))
+		k, err := vm.LoadKernel(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			missing(t, "no kernel %s: run tests/kernel/fetch-kernels %[1]s", filepath.Base(dir))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		boot(t, k)
+		return
+	}
+
+	kernels, err := vm.Kernels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(kernels) == 0 {
+		missing(t, "no kernels: run tests/kernel/fetch-kernels")
+	}
+	for _, k := range kernels {
+		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
+			boot(t, k)
+		})
+	}
+}
+
+// boot runs the guest's tests in a kernel, as subtests of t.
+func boot(t *testing.T, k vm.Kernel) {
+	t.Logf("kernel %s", k.Release)
+	cfg := vm.Config{
+		Kernel: k.Image,
+		Arch:   k.Arch(),
+		Init:   guestBinary(t, k.Arch()),
+		Args:   []string{"-test.run=" + *guestRun, "-test.timeout=8m"},
+		Files:  data(t, k.Arch()),
+	}
+	if *console {
+		cfg.Console = t.Output()
+	}
+	ctx := t.Context()
+	if deadline, ok := t.Deadline(); ok { // leave time to tell what the guest did
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-10*time.Second))
+		defer cancel()
+	}
+	result, err := vm.Run(ctx, cfg)
+	if errors.Is(err, vm.ErrNoQEMU) {
+		missing(t, "%v: install qemu-system-x86, or qemu-system-arm and qemu-system-misc for other architectures", err)
+	}
+	if result == nil {
+		t.Fatal(err)
+	}
+	if _, err := result.SaveConsole("console-" + k.Name + ".log"); err != nil {
+		t.Error(err)
+	}
+	result.Replay(t, err)
+}
+
+// missing skips a test for want of something that the machine has not got, or
+// fails it where tests are there to be run.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// data returns the bundles, the files in testdata and those that Bazel gives,
+// for the guest's folder /data.
+func data(t *testing.T, arch string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	add := func(path, name string) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name = guest.DataDir + "/" + name
+		if _, ok := files[name]; ok {
+			t.Fatalf("two data files are named %s", name)
+		}
+		files[name] = content
+	}
+	for name, content := range bundles(t, arch == "s390x") {
+		files[guest.DataDir+"/"+name] = content
+	}
+	for _, path := range strings.Fields(os.Getenv(envData)) {
+		add(runfile(path), filepath.Base(path))
+	}
+	err := filepath.WalkDir("testdata", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel("testdata", path)
+		add(path, name)
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// runfile returns the path of a file that Bazel names.
+func runfile(path string) string {
+	return filepath.Join(os.Getenv("TEST_SRCDIR"), path)
+}
+
+// Guest binaries that were built without Bazel, once an architecture.
+var built sync.Map
+
+// guestBinary returns the path of the guest's test binary.
+func guestBinary(t *testing.T, arch string) string {
+	t.Helper()
+	if path := os.Getenv(envGuest); path != "" {
+		return runfile(path)
+	}
+	build, _ := built.LoadOrStore(arch, sync.OnceValues(func() (string, error) {
+		// Beside this test's own binary, which `go test` removes with its folder.
+		self, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(filepath.Dir(self), "guest-"+arch+".test")
+		cmd := exec.Command("go", "test", "-c", "-o", path, "./guest")
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build the guest's tests: %w\n%s", err, out)
+		}
+		return path, nil
+	}))
+	path, err := build.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
