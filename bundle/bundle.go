@@ -126,6 +126,10 @@ type Map struct {
 	// KeyType and ValueType are ids in the BTF, 0 for none. A data section's ValueType is its BTF_KIND_DATASEC.
 	KeyType   uint32 `cbor:"12,keyasint"`
 	ValueType uint32 `cbor:"13,keyasint"`
+	// Arena is where in Blob the variables of an arena are, which no loader can put there: the runtime does, at ArenaOffset in
+	// the arena's memory.
+	Arena       Range  `cbor:"14,keyasint"`
+	ArenaOffset uint64 `cbor:"15,keyasint"`
 }
 
 // Program describes a program that the loader loads. The numbers are those of BPF_PROG_LOAD.

@@ -142,6 +142,9 @@ func (b *Bundle) check() error {
 		if err := descriptor("map "+m.Name, m.Ctx); err != nil {
 			return err
 		}
+		if !inBlob(m.Arena) {
+			return bad("the variables of arena %s lie outside the blob", m.Name)
+		}
 	}
 	names = map[string]bool{}
 	for _, p := range b.Programs {

@@ -75,6 +75,7 @@ func TestRules(t *testing.T) {
 		{"shared descriptor", func(b *Bundle) { b.Programs[0].Ctx = CtxHeaderSize }, "share a descriptor"},
 		{"descriptor in header", func(b *Bundle) { b.Maps[0].Ctx = 4 }, "outside the context"},
 		{"descriptor beyond", func(b *Bundle) { b.Maps[0].Ctx = 1<<32 - 4 }, "outside the context"},
+		{"arena outside", func(b *Bundle) { b.Maps[0].Arena = Range{60, 8} }, "variables of arena m lie outside"},
 		{"instructions outside", func(b *Bundle) { b.Programs[0].Insns.Offset = 56 }, "lie outside the blob"},
 		{"order", func(b *Bundle) { b.Loaders[0], b.Loaders[1] = b.Loaders[1], b.Loaders[0] }, "out of order"},
 		{"scheme", func(b *Bundle) { b.Loaders[1].Scheme = 7 }, "unknown scheme 7"},

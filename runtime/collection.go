@@ -61,15 +61,15 @@ func (c *Collection) Close() error {
 }
 
 // descriptors returns where in the context the loader leaves descriptors.
-func (l *load) descriptors() iter.Seq[uint32] {
+func descriptors(b *bundle.Bundle) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		for i := range l.bundle.Maps {
-			if !yield(l.bundle.Maps[i].Ctx) {
+		for i := range b.Maps {
+			if !yield(b.Maps[i].Ctx) {
 				return
 			}
 		}
-		for i := range l.bundle.Programs {
-			if !yield(l.bundle.Programs[i].Ctx) {
+		for i := range b.Programs {
+			if !yield(b.Programs[i].Ctx) {
 				return
 			}
 		}
@@ -101,42 +101,39 @@ func (l *load) discard(m *made) (n int) {
 
 // collect takes over what the loader made, after a look at whether it is what the bundle says, and pins it. Whatever
 // goes wrong, no descriptor stays open.
-func (l *load) collect(ctx context.Context, m *made) (_ *Collection, err error) {
+func (l *load) collect(ctx context.Context, m *made) (*Collection, *LoadError) {
 	c := &Collection{
 		Maps: make(map[string]*ebpf.Map, len(l.bundle.Maps)), Programs: make(map[string]*ebpf.Program, len(l.bundle.Programs)),
 		Scheme: l.loader.Scheme, SignedBy: m.signer,
 	}
-	defer func() {
-		if err != nil {
-			l.discard(m)
-			_ = c.Close()
-		}
-	}()
-	err = l.step(ctx, StepCollect, func() error {
-		for i := range l.bundle.Maps {
-			if err := l.collectMap(c, m, &l.bundle.Maps[i]); err != nil {
-				return err
-			}
-		}
-		for i := range l.bundle.Programs {
-			if err := l.collectProgram(c, m, &l.bundle.Programs[i]); err != nil {
-				return err
-			}
-		}
-		if n := l.discard(m); n > 0 {
-			return &mismatch{fmt.Sprintf("the loader made %d maps or programs of which the bundle does not tell", n)}
-		}
-		return nil
-	})
-	if err == nil {
-		err = l.step(ctx, StepPin, func() error { return l.pin(c) })
+	failed := l.step(ctx, StepCollect, func() error { return l.takeOver(c, m) })
+	if failed == nil {
+		failed = l.step(ctx, StepPin, func() error { return l.pin(c) })
 	}
-	if err != nil {
-		var failed *LoadError
-		errors.As(err, &failed)
-		return nil, l.explain(failed)
+	if failed != nil {
+		l.discard(m)
+		_ = c.Close()
+		return nil, failed
 	}
 	return c, nil
+}
+
+// takeOver moves the descriptors into the collection.
+func (l *load) takeOver(c *Collection, m *made) error {
+	for i := range l.bundle.Maps {
+		if err := l.takeMap(c, m, &l.bundle.Maps[i]); err != nil {
+			return err
+		}
+	}
+	for i := range l.bundle.Programs {
+		if err := l.takeProgram(c, m, &l.bundle.Programs[i]); err != nil {
+			return err
+		}
+	}
+	if n := l.discard(m); n > 0 {
+		return &mismatch{fmt.Sprintf("the loader made %d maps or programs of which the bundle does not tell", n)}
+	}
+	return nil
 }
 
 // mismatch says that a loader made something else than what its bundle describes.
@@ -144,7 +141,7 @@ type mismatch struct{ what string }
 
 func (e *mismatch) Error() string { return e.what }
 
-func (l *load) collectMap(c *Collection, m *made, want *bundle.Map) error {
+func (l *load) takeMap(c *Collection, m *made, want *bundle.Map) error {
 	fd := getFD(m.context, want.Ctx)
 	if fd < 0 {
 		return &mismatch{fmt.Sprintf("the loader made no map %s", want.Name)}
@@ -160,6 +157,9 @@ func (l *load) collectMap(c *Collection, m *made, want *bundle.Map) error {
 		return &mismatch{fmt.Sprintf("where the bundle has map %s (type %d, key %d, value %d), the loader made map %q (type %d, key %d, value %d)",
 			want.Name, want.Type, want.KeySize, want.ValueSize, info.Name.String(), info.Type, info.KeySize, info.ValueSize)}
 	}
+	if err := l.fillArena(fd, want); err != nil {
+		return err
+	}
 	c.Maps[want.Name], err = ebpf.NewMapFromFD(m.takeFD(want.Ctx))
 	if err != nil {
 		return fmt.Errorf("map %s: %w", want.Name, err)
@@ -167,7 +167,7 @@ func (l *load) collectMap(c *Collection, m *made, want *bundle.Map) error {
 	return nil
 }
 
-func (l *load) collectProgram(c *Collection, m *made, want *bundle.Program) error {
+func (l *load) takeProgram(c *Collection, m *made, want *bundle.Program) error {
 	fd := getFD(m.context, want.Ctx)
 	if fd < 0 {
 		return &mismatch{fmt.Sprintf("the loader made no program %s", want.Name)}
@@ -204,7 +204,7 @@ func (l *load) pinPath(m *bundle.Map) (string, error) {
 }
 
 // checkPins fails before the kernel is asked for anything, where it can.
-func (l *load) checkPins() error {
+func (l *load) checkPins() *LoadError {
 	for i := range l.bundle.Maps {
 		path, err := l.pinPath(&l.bundle.Maps[i])
 		if err == nil && path != "" {

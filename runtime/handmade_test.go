@@ -57,7 +57,7 @@ type handmade struct {
 func handName() string { return fmt.Sprintf("hm_%d", os.Getpid()) }
 
 // handBlobSize makes a metadata map recognizable as this process's.
-func handBlobSize() int { return handEnd + 8*(1+os.Getpid()%4096) }
+func handBlobSize() int { return handEnd + 8*(1+os.Getpid()%64) }
 
 func (h handmade) blob() []byte {
 	b := make([]byte, handBlobSize())
@@ -161,38 +161,49 @@ func (h handmade) bundle(schemes ...bundle.Scheme) *bundle.Bundle {
 	return b
 }
 
-// leftovers lists what this process's loaders have in the kernel now.
-func leftovers(t testing.TB) (found []string) {
+// seen are the newest ids of which it is known that nothing of this process's is left.
+var seen struct {
+	m ebpf.MapID
+	p ebpf.ProgramID
+}
+
+// leftovers lists what this process's loaders have in the kernel now, and returns the newest ids.
+func leftovers(t testing.TB) (found []string, newest struct {
+	m ebpf.MapID
+	p ebpf.ProgramID
+}) {
 	t.Helper()
-	for id := ebpf.MapID(0); ; {
-		next, err := ebpf.MapGetNextID(id)
+	newest = seen
+	for {
+		id, err := ebpf.MapGetNextID(newest.m)
 		if err != nil {
 			break
 		}
-		id = next
+		newest.m = id
 		if m, err := ebpf.NewMapFromID(id); err == nil {
-			info, err := m.Info()
-			ours := err == nil && (info.Name == handName() || info.Name == loaderMap && int(info.ValueSize) == handBlobSize() && freesLoaders())
-			if ours {
-				found = append(found, fmt.Sprintf("map %d %s", id, info.Name))
+			info, err := sys.GetMapInfo(sys.Native{}, m.FD())
+			name := info.Name.String()
+			if err == nil && (name == handName() || name == loaderMap && int(info.ValueSize) == handBlobSize() && freesLoaders()) {
+				found = append(found, fmt.Sprintf("map %d %s", id, name))
 			}
 			m.Close()
 		}
 	}
-	for id := ebpf.ProgramID(0); ; {
-		next, err := ebpf.ProgramGetNextID(id)
+	for {
+		id, err := ebpf.ProgramGetNextID(newest.p)
 		if err != nil {
 			break
 		}
-		id = next
+		newest.p = id
 		if p, err := ebpf.NewProgramFromID(id); err == nil {
-			if info, err := p.Info(); err == nil && info.Name == handName() {
-				found = append(found, fmt.Sprintf("program %d %s", id, info.Name))
+			info, err := sys.GetProgInfo(sys.Native{}, p.FD())
+			if name := info.Name.String(); err == nil && name == handName() {
+				found = append(found, fmt.Sprintf("program %d %s", id, name))
 			}
 			p.Close()
 		}
 	}
-	return found
+	return found, newest
 }
 
 // freesLoaders says whether this kernel frees sleepable programs, and with them the maps that they use: not when a grace
@@ -249,7 +260,9 @@ func assertNothingLeft(t testing.TB) {
 	}
 	var found []string
 	for range 200 {
-		if found = leftovers(t); len(found) == 0 {
+		more, now := leftovers(t)
+		if found = more; len(found) == 0 {
+			seen = now
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -262,6 +275,9 @@ func needBPF(t testing.TB) {
 	t.Helper()
 	if missing := missingCapabilities(programCapabilities); len(missing) > 0 {
 		t.Skipf("needs root, or %v", missing)
+	}
+	if !initialUserNamespace() {
+		t.Skip("needs the initial user namespace, whose capabilities bpf(2) asks for")
 	}
 }
 

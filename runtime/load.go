@@ -32,7 +32,7 @@ const (
 	maxLog = 1 << 26
 )
 
-// LoadBytes decodes a bundle file's contents and loads it.
+// LoadBytes decodes a bundle file's contents and loads it. Contents that are no bundle are bundle.ErrMalformed.
 func LoadBytes(ctx context.Context, file []byte, opts ...Option) (*Collection, error) {
 	b, err := bundle.Decode(file)
 	if err != nil {
@@ -65,27 +65,32 @@ type load struct {
 
 func loadInto(ctx context.Context, kernel sys.Kernel, types types, b *bundle.Bundle, c *config) (*Collection, error) {
 	l := &load{kernel: kernel, bundle: b, config: c}
-	if err := l.choose(types); err != nil {
-		return nil, err
+	if failed := l.choose(types); failed != nil {
+		return nil, failed
 	}
 	l.progHash = l.loader.ProgHash()
-	if err := l.checkPins(); err != nil {
-		return nil, err
+	if failed := l.checkPins(); failed != nil {
+		return nil, failed
 	}
 	if c.unsigned {
 		c.warn("loading BPF without a signature", "object", b.Object.Name, "scheme", l.loader.Scheme.String())
 	}
-	if c.certificate == nil || c.unsigned {
-		return l.run(ctx)
-	}
 	var coll *Collection
-	var err error
-	onOwnThread(func() {
-		if err = l.step(ctx, StepEnroll, func() error { return kernel.AddKey(c.certificate, int(KeyringSession)) }); err == nil {
-			coll, err = l.run(ctx)
-		}
-	})
-	return coll, err
+	var failed *LoadError
+	if c.certificate == nil || c.unsigned {
+		coll, failed = l.run(ctx)
+	} else {
+		onOwnThread(func() {
+			enroll := func() error { return kernel.AddKey(c.certificate, int(KeyringSession)) }
+			if failed = l.step(ctx, StepEnroll, enroll); failed == nil {
+				coll, failed = l.run(ctx)
+			}
+		})
+	}
+	if failed != nil {
+		return nil, l.explain(failed)
+	}
+	return coll, nil
 }
 
 // onOwnThread calls f in a thread that ends with it. Session keyrings belong to threads, as all credentials do: the
@@ -100,22 +105,23 @@ func onOwnThread(f func()) {
 	<-done
 }
 
-func (l *load) run(ctx context.Context) (*Collection, error) {
-	made, err := l.make(ctx)
-	if err != nil {
-		return nil, err
+// run is a load, once it is known what to do.
+func (l *load) run(ctx context.Context) (*Collection, *LoadError) {
+	made, failed := l.make(ctx)
+	if failed != nil {
+		return nil, failed
 	}
 	return l.collect(ctx, made)
 }
 
 // choose decides which loader is for this kernel, and which signatures may be used.
-func (l *load) choose(types types) error {
+func (l *load) choose(types types) *LoadError {
 	b, c := l.bundle, l.config
 	if b.Object.BigEndian != hostBigEndian() {
 		return l.refuse(ErrWrongEndian, fmt.Sprintf("the object is %s, this host is %s", endianness(b.Object.BigEndian), endianness(hostBigEndian())),
 			"build the bundle for the platform that it runs on")
 	}
-	if err := checkContext(b); err != nil {
+	if err := check(b); err != nil {
 		return l.refuse(bundle.ErrMalformed, err.Error(), "")
 	}
 	if c.unsigned {
@@ -150,7 +156,7 @@ func (l *load) choose(types types) error {
 }
 
 // chooseUnsigned takes the loader whose checks run on this kernel, or the one that makes none.
-func (l *load) chooseUnsigned(types types) error {
+func (l *load) chooseUnsigned(types types) *LoadError {
 	b, c := l.bundle, l.config
 	if len(c.kinds) > 0 {
 		return l.refuse(ErrKeyKind, fmt.Sprintf("want %q, and the load is to be unsigned", c.kinds), "")
@@ -172,20 +178,19 @@ func (c *config) allows(s bundle.Scheme) bool {
 	return len(c.schemes) == 0 || slices.Contains(c.schemes, s)
 }
 
-// checkContext holds a bundle that nobody decoded to what the code below relies on.
-func checkContext(b *bundle.Bundle) error {
+// check holds a bundle that nobody decoded to what the code below relies on.
+func check(b *bundle.Bundle) error {
 	if b.CtxSize < bundle.CtxHeaderSize || b.CtxSize > bundle.MaxCtx || len(b.Blob) == 0 {
 		return fmt.Errorf("a context of %d bytes, a blob of %d", b.CtxSize, len(b.Blob))
 	}
-	inside := func(off uint32) bool { return off >= bundle.CtxHeaderSize && uint64(off)+4 <= uint64(b.CtxSize) }
-	for _, m := range b.Maps {
-		if !inside(m.Ctx) {
-			return fmt.Errorf("the descriptor of map %s lies outside the context", m.Name)
+	for off := range descriptors(b) {
+		if off < bundle.CtxHeaderSize || uint64(off)+4 > uint64(b.CtxSize) {
+			return fmt.Errorf("a descriptor at %d, outside the context", off)
 		}
 	}
-	for _, p := range b.Programs {
-		if !inside(p.Ctx) {
-			return fmt.Errorf("the descriptor of program %s lies outside the context", p.Name)
+	for _, l := range b.Loaders {
+		if len(l.Insns) == 0 || len(l.Insns)%bundle.InsnSize != 0 {
+			return fmt.Errorf("a loader of %d bytes", len(l.Insns))
 		}
 	}
 	return nil
@@ -198,38 +203,30 @@ type made struct {
 }
 
 // make runs attempts until one succeeds or fails for good. The good path is the first attempt, without a log.
-func (l *load) make(ctx context.Context) (*made, error) {
+func (l *load) make(ctx context.Context) (*made, *LoadError) {
 	var first *LoadError
 	for restart := 1; ; {
-		m, err := l.attempt(ctx)
-		if err == nil {
+		m, failed := l.attempt(ctx)
+		switch {
+		case failed == nil:
 			return m, nil
-		}
-		var failed *LoadError
-		if !errors.As(err, &failed) {
-			return nil, err
-		}
-		if failed.Errno == unix.EAGAIN && l.failed != nil && restart < restarts {
-			restart++
-			continue
-		}
-		if failed.Errno == unix.ENOSPC && l.log != nil && len(l.log) < maxLog {
+		case failed.Errno == unix.EAGAIN && l.failed != nil && restart < restarts:
+			restart++ // the verifier of one of the programs was interrupted
+		case failed.Errno == unix.ENOSPC && l.log != nil && len(l.log) < maxLog:
 			l.log = make([]byte, 4*len(l.log)) // the log was full: the kernel keeps its end, and says so
-			continue
-		}
-		if first == nil && l.config.logLevel > 0 && l.mayLog(failed) {
+		case first == nil && l.config.logLevel > 0 && mayLog(failed):
 			first, l.log = failed, make([]byte, minLog)
-			continue
+		case first != nil:
+			first.Log = cString(l.log)
+			return nil, first // the last errno may be one of an overfull log
+		default:
+			return nil, failed
 		}
-		if first != nil {
-			first.Log, failed = cString(l.log), first // its errno is not one of an overfull log
-		}
-		return nil, l.explain(failed)
 	}
 }
 
 // mayLog says whether a verifier may have more to say of a failure.
-func (l *load) mayLog(e *LoadError) bool {
+func mayLog(e *LoadError) bool {
 	switch e.Errno {
 	case 0, unix.ENOKEY, unix.EKEYREJECTED, unix.EBADMSG, unix.EMFILE, unix.ENFILE:
 		return false
@@ -238,35 +235,36 @@ func (l *load) mayLog(e *LoadError) bool {
 }
 
 // attempt takes the loader once from its metadata map to its end.
-func (l *load) attempt(ctx context.Context) (_ *made, err error) {
-	mapFD := -1
-	err = l.step(ctx, StepCreate, func() (err error) { mapFD, err = l.createMap(); return err })
-	if err != nil {
-		return nil, err
+func (l *load) attempt(ctx context.Context) (*made, *LoadError) {
+	var mapFD, progFD int
+	m := &made{}
+	if failed := l.step(ctx, StepCreate, func() (err error) { mapFD, err = l.createMap(); return err }); failed != nil {
+		return nil, failed
 	}
 	defer l.close(mapFD)
-	if err := l.step(ctx, StepFill, func() error { return sys.MapUpdate(l.kernel, mapFD, 0, l.bundle.Blob) }); err != nil {
-		return nil, err
+	steps := []struct {
+		step Step
+		do   func() error
+	}{
+		{StepFill, func() error { return sys.MapUpdate(l.kernel, mapFD, 0, l.bundle.Blob) }},
+		{StepFreeze, func() error { return sys.MapFreeze(l.kernel, mapFD) }},
+		{StepHash, func() error {
+			if l.loader.Scheme != bundle.MapHash {
+				return nil // the kernel does it itself
+			}
+			_, err := sys.MapHash(l.kernel, mapFD)
+			return err
+		}},
+		{StepLoad, func() (err error) { progFD, m.signer, err = l.loadLoader(int32(mapFD)); return err }},
 	}
-	if err := l.step(ctx, StepFreeze, func() error { return sys.MapFreeze(l.kernel, mapFD) }); err != nil {
-		return nil, err
-	}
-	if l.loader.Scheme == bundle.MapHash {
-		err := l.step(ctx, StepHash, func() error { _, err := sys.MapHash(l.kernel, mapFD); return err })
-		if err != nil {
-			return nil, err
+	for _, s := range steps {
+		if failed := l.step(ctx, s.step, s.do); failed != nil {
+			return nil, failed
 		}
 	}
-	m := &made{}
-	progFD := -1
-	err = l.step(ctx, StepLoad, func() (err error) { progFD, m.signer, err = l.loadLoader(int32(mapFD)); return err })
-	if err != nil {
-		return nil, err
-	}
 	defer l.close(progFD)
-	err = l.step(ctx, StepRun, func() (err error) { m.context, err = l.runLoader(progFD); return err })
-	if err != nil {
-		return nil, err
+	if failed := l.step(ctx, StepRun, func() (err error) { m.context, err = l.runLoader(progFD); return err }); failed != nil {
+		return nil, failed
 	}
 	return m, nil
 }
@@ -353,7 +351,7 @@ func (l *load) runLoader(progFD int) ([]byte, error) {
 		order.PutUint32(c[12:], uint32(len(l.log)))
 		order.PutUint64(c[16:], sys.Address(l.log))
 	}
-	for off := range l.descriptors() {
+	for off := range descriptors(b) {
 		putFD(c, off, absent)
 	}
 	l.failed = nil
@@ -378,7 +376,7 @@ func loaderErrno(retval int32) error {
 }
 
 // step does one step, unless the context has ended, and says in the error which one it was.
-func (l *load) step(ctx context.Context, s Step, do func() error) error {
+func (l *load) step(ctx context.Context, s Step, do func() error) *LoadError {
 	err := ctx.Err()
 	if err == nil {
 		err = do()
@@ -388,9 +386,6 @@ func (l *load) step(ctx context.Context, s Step, do func() error) error {
 	}
 	e := &LoadError{Object: l.bundle.Object.Name, Step: s, Err: err}
 	errors.As(err, &e.Errno)
-	if s == StepEnroll {
-		return l.explain(e)
-	}
 	return e
 }
 

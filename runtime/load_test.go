@@ -738,25 +738,46 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+// benchmarkLoad reports medians: the mean says more of what else the machine does.
 func benchmarkLoad(b *testing.B, bun *bundle.Bundle, c *config) {
 	k := &stopwatch{}
+	var total []time.Duration
 	b.ReportAllocs()
 	for b.Loop() {
+		start := time.Now()
 		coll, err := loadInto(b.Context(), k, kernelTypes(), bun, c)
 		if err != nil {
 			b.Fatal(err)
 		}
+		total = append(total, time.Since(start))
 		b.StopTimer()
 		coll.Close()
 		b.StartTimer()
 	}
-	for cmd, name := range map[sys.Cmd]string{
-		sys.MapCreateCmd: "create", sys.MapUpdateCmd: "fill", sys.MapFreezeCmd: "freeze", sys.ObjGetInfoCmd: "hash+info",
-		sys.ProgLoadCmd: "load", sys.ProgRunCmd: "run",
-	} {
-		if times := k.times[cmd]; len(times) > 0 {
-			slices.Sort(times)
-			b.ReportMetric(float64(times[len(times)/2].Nanoseconds())/1000*float64(len(times))/float64(len(k.times[sys.MapCreateCmd])), "us-"+name)
+	report := func(times []time.Duration, name string) {
+		if len(times) == 0 {
+			return
+		}
+		slices.Sort(times)
+		perLoad := float64(len(times)) / float64(len(total))
+		b.ReportMetric(float64(times[len(times)/2].Nanoseconds())/1000*perLoad, "us-"+name)
+	}
+	report(total, "total")
+	report(k.times[sys.MapCreateCmd], "create")
+	report(k.times[sys.MapUpdateCmd], "fill")
+	report(k.times[sys.MapFreezeCmd], "freeze")
+	report(k.times[sys.ObjGetInfoCmd], "hash+info")
+	report(k.times[sys.ProgLoadCmd], "load")
+	report(k.times[sys.ProgRunCmd], "run")
+	report(k.closes, "close")
+}
+
+// BenchmarkKernelTypes measures what only the first load of a process has to do.
+func BenchmarkKernelTypes(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if t := readTypes(vmlinuxBTF); t.err != nil {
+			b.Skip("this kernel has no BTF:", t.err)
 		}
 	}
 }
@@ -764,7 +785,8 @@ func benchmarkLoad(b *testing.B, bun *bundle.Bundle, c *config) {
 // stopwatch is the kernel with a clock.
 type stopwatch struct {
 	sys.Native
-	times [64][]time.Duration
+	times  [64][]time.Duration
+	closes []time.Duration
 }
 
 func (s *stopwatch) BPF(cmd sys.Cmd, attr unsafe.Pointer, size uintptr) (int, error) {
@@ -772,4 +794,11 @@ func (s *stopwatch) BPF(cmd sys.Cmd, attr unsafe.Pointer, size uintptr) (int, er
 	fd, err := s.Native.BPF(cmd, attr, size)
 	s.times[cmd] = append(s.times[cmd], time.Since(start))
 	return fd, err
+}
+
+func (s *stopwatch) Close(fd int) error {
+	start := time.Now()
+	err := s.Native.Close(fd)
+	s.closes = append(s.closes, time.Since(start))
+	return err
 }

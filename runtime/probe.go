@@ -229,9 +229,12 @@ func (f *Features) String() string {
 	}
 	row("kernel type information", answer(f.BTFError == nil).String(), advise(f.BTFError != nil, "use a kernel built with CONFIG_DEBUG_INFO_BTF"))
 	row("exclusive maps", f.ExclusiveMaps.String(), advise(f.ExclusiveMaps == No, "use a newer kernel: they came with Linux 6.18"))
-	if f.Scheme != 0 {
+	switch {
+	case f.BTFError != nil:
+		row("attestation scheme", "unknown without type information", "")
+	case f.Scheme != 0:
 		row("attestation scheme", f.Scheme.String(), "")
-	} else {
+	default:
 		row("attestation scheme", "none", "use a kernel with the fix of CVE-2026-80675 (`excl` in struct bpf_map), or 7.3")
 	}
 	row("verifies signatures", f.Signatures.String(),

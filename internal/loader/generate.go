@@ -255,10 +255,14 @@ func (c *compiler) describe() *bundle.Bundle {
 	}
 	for _, p := range c.maps {
 		key, value := c.mapTypes(p.Map)
+		var arena bundle.Range
+		if p.data != 0 {
+			arena = bundle.Range{Offset: p.data, Size: uint32(len(p.Data))}
+		}
 		res.Maps = append(res.Maps, bundle.Map{
 			Name: p.Name, Kernel: p.KernelName, Type: p.Type, KeySize: p.KeySize, ValueSize: p.ValueSize,
 			MaxEntries: p.MaxEntries, Flags: p.Flags, Extra: p.Extra, Ctx: ctxOffset(p.index), Section: p.Section,
-			Pinning: p.Pinning, KeyType: key, ValueType: value,
+			Pinning: p.Pinning, KeyType: key, ValueType: value, Arena: arena, ArenaOffset: uint64(p.DataOffset),
 		})
 	}
 	for _, p := range c.programs {

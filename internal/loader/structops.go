@@ -40,10 +40,9 @@ type structOpsFunc struct {
 // planStructOps fills the table of a struct_ops map, as the kernel lays out its type.
 func (c *compiler) planStructOps(p *mapPlan) error {
 	ops := &structOpsPlan{StructOps: p.StructOps}
-	own, kernel := c.obj.BTF, c.obj.BTF
+	own := c.obj.BTF
 	from, to := &own.Types[p.StructOps.Type], &own.Types[p.StructOps.Type]
-	if c.opts.KernelBTF != nil {
-		kernel = c.opts.KernelBTF
+	if kernel := c.opts.KernelBTF; kernel != nil {
 		id := kernel.Find(btf.Struct, ops.TypeName)
 		if id == 0 {
 			return fmt.Errorf("the kernel BTF given has no struct %s", ops.TypeName)

@@ -289,7 +289,7 @@ func (r *reader) functionIn(sec elf.SectionIndex, off uint64) *function {
 // readPrograms tells entry points from subprograms: those in .text are subprograms.
 func (r *reader) readPrograms() error {
 	for _, f := range r.funcs {
-		if f.sec == r.textSec && len(r.funcs) > 1 {
+		if f.sec == r.textSec {
 			continue
 		}
 		if !f.global {

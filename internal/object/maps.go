@@ -159,7 +159,8 @@ func (r *reader) mapDefinition(m *Map, typ btf.ID, inner bool) error {
 			m.MaxEntries = perfEventCPUs
 		}
 	}
-	if hasNoBTF(m.Type) {
+	// The kernel wants both types or, where there are keys at all, none (map_check_btf, kernel/bpf/syscall.c).
+	if hasNoBTF(m.Type) || m.KeySize != 0 && (m.KeyType == 0 || m.ValueType == 0) {
 		m.KeyType, m.ValueType = 0, 0
 	}
 	return nil

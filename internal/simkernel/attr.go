@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 )
@@ -86,6 +87,7 @@ func (m *machine) sysBPF(cmd uint32, addr, size uint64, ev *Event) int64 {
 	if copy(a.b[:], raw) < len(raw) && len(bytes.TrimLeft(raw[attrSize:], "\x00")) > 0 {
 		return E2BIG.ret()
 	}
+	defer func() { m.regionOf(addr, size, attrName(ev), int(cmd)) }()
 	switch cmd {
 	case CmdMapCreate:
 		return m.mapCreate(a, ev)
@@ -104,6 +106,23 @@ func (m *machine) sysBPF(cmd uint32, addr, size uint64, ev *Event) int64 {
 	}
 	m.fault("bpf_sys_bpf(%d): no loader has a use for this command", cmd)
 	return 0
+}
+
+// attrName names the attributes of a command by what it is about.
+func attrName(ev *Event) string {
+	switch {
+	case ev.Update != nil && len(ev.Update.Key) > 0:
+		return fmt.Sprintf("MAP_UPDATE %q[%x]", ev.Map.Name, ev.Update.Key)
+	case ev.Map != nil && ev.Cmd == CmdMapFreeze:
+		return fmt.Sprintf("MAP_FREEZE %q", ev.Map.Name)
+	case ev.Map != nil:
+		return fmt.Sprintf("MAP_CREATE %q", ev.Map.Name)
+	case ev.Prog != nil:
+		return fmt.Sprintf("PROG_LOAD %q", ev.Prog.Name)
+	case ev.BTF != nil:
+		return "BTF_LOAD"
+	}
+	return fmt.Sprintf("command %d", ev.Cmd)
 }
 
 func (m *machine) mapCreate(a *attr, ev *Event) int64 {
@@ -222,6 +241,8 @@ func (m *machine) mapUpdate(a *attr, ev *Event) int64 {
 		return 0
 	}
 	u.Key, u.Value = bytes.Clone(key), bytes.Clone(value)
+	m.region(a.u64(8), uint64(len(key)), fmt.Sprintf("key %x", key))
+	m.region(a.u64(16), uint64(len(value)), fmt.Sprintf("value of %q[%x]", mp.Name, key))
 	ev.Update = u
 	fd := func() int32 { return int32(a.order.Uint32(value)) }
 	switch mp.Type {
@@ -299,6 +320,7 @@ func (m *machine) btfLoad(a *attr, addr uint64, ev *Event) int64 {
 		return 0
 	}
 	btf := &BTF{Raw: bytes.Clone(raw)}
+	m.region(a.u64(0), uint64(len(raw)), "BTF")
 	ev.BTF = btf
 	const magic = 0xeb9f
 	if len(raw) < 24 || m.k.order().Uint16(raw) != magic || !a.zeroFrom(40) {
@@ -344,11 +366,14 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 		return 0
 	}
 	p.Insns = bytes.Clone(raw)
+	m.region(a.u64(8), uint64(len(raw)), fmt.Sprintf("instructions of %q", p.Name))
 	var ok bool
 	if p.License, ok = m.mem.cstring(a.u64(16), 127); !ok {
 		m.fault("the license of %s is no text", describe(p))
 		return 0
 	}
+	m.region(a.u64(16), uint64(len(p.License)+1), "license")
+	m.region(a.u64(120), 4, "fd_array")
 	for _, r := range []struct {
 		what             string
 		to               *Records
@@ -372,6 +397,7 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 			return 0
 		}
 		r.to.Data = bytes.Clone(data)
+		m.region(a.u64(r.addr), uint64(len(data)), fmt.Sprintf("%s of %q", r.what, p.Name))
 	}
 	if fd := a.s32(72); fd != 0 || p.FuncInfo.Count+p.LineInfo.Count+p.Relocation.Count > 0 {
 		if p.BTF, e = get[*BTF](&m.k.fds, fd); e != 0 {

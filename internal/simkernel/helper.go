@@ -124,6 +124,7 @@ func (m *machine) symbolName(addr, size uint64) (string, Errno) {
 		return "", EINVAL
 	}
 	name, _, _ := strings.Cut(string(b), "\x00")
+	m.region(addr, uint64(len(b)), fmt.Sprintf("name %q", name))
 	return name, 0
 }
 
@@ -174,6 +175,7 @@ func (m *machine) kallsyms(r [5]uint64) int64 {
 		ev.Ret = ENOENT.ret()
 		return ev.Ret
 	}
+	m.region(r[3], 8, "address")
 	ev.Ret = m.commit(ev, func() int64 {
 		m.k.order().PutUint64(res, sym.addr)
 		return 0

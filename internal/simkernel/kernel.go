@@ -47,6 +47,8 @@ type Config struct {
 	// FailCall makes a loader's n-th call that may fail (Event.N) fail, with FailErrno or ENOMEM. 0 for none.
 	FailCall  int
 	FailErrno Errno
+	// MaxSteps is after how many instructions a program that has not ended is at fault; 0 for some millions.
+	MaxSteps int
 }
 
 // Kernel is a simulated kernel as one process sees it.
@@ -259,6 +261,9 @@ func (k *Kernel) load(a LoadAttr) (l *loader, e Errno, why string) {
 			return nil, EACCES, "a signed program may have no BTF in its fd_array"
 		case e != 0:
 			return nil, e, "fd_array holds what is no map"
+		case m.ExclProgHash != nil && a.Signature == nil && a.FDArrayCnt > 0:
+			// It is compared with the program's digest, which is not computed yet.
+			return nil, EACCES, fmt.Sprintf("map %q is exclusive, and a program without a signature may not bind it by a continuous fd_array", m.Name)
 		case m.ExclProgHash != nil && sha256.Sum256(a.Insns) != [sha256.Size]byte(m.ExclProgHash):
 			return nil, EACCES, fmt.Sprintf("map %q is exclusive to another program", m.Name)
 		}
@@ -343,6 +348,9 @@ func checkInsns(insns []insn.Insn, meta *Map, payload bool) (Errno, string) {
 			i++
 			continue
 		}
+		if reserved(in) {
+			return bad(i, "reserved fields are not zero")
+		}
 		if class := in.Op & 7; class != 5 && class != 6 {
 			continue
 		}
@@ -366,6 +374,43 @@ func checkInsns(insns []insn.Insn, meta *Map, payload bool) (Errno, string) {
 		return bad(len(insns)-1, "the last instruction is neither exit nor jump")
 	}
 	return 0, ""
+}
+
+// reserved says whether a field of an instruction that it has no use for is not zero.
+func reserved(in insn.Insn) bool {
+	op, register := in.Op>>4, in.Op&8 != 0
+	switch in.Op & 7 {
+	case 1:
+		return in.Imm != 0
+	case 2:
+		return in.Src != 0
+	case 3:
+		return in.Imm != 0 && in.Op>>5 == modeMem
+	case 4, 7:
+		switch {
+		case op == opNeg:
+			return register || in.Src != 0 || in.Off != 0 || in.Imm != 0
+		case op == opEnd:
+			return in.Src != 0 || in.Off != 0
+		case in.Off != 0 && op != opMov && op != opDiv && op != opMod:
+			return true
+		}
+	case 5, 6:
+		switch op {
+		case opJa:
+			return register || in.Src != 0 || in.Dst != 0 || in.Op&7 == 5 && in.Imm != 0 || in.Op&7 == 6 && in.Off != 0
+		case opCall:
+			return register || in.Dst != 0 || in.Off != 0 || in.Op&7 == 6
+		case opExit:
+			return register || in.Src != 0 || in.Dst != 0 || in.Imm != 0 || in.Op&7 == 6
+		}
+	default:
+		return false
+	}
+	if register {
+		return in.Imm != 0
+	}
+	return in.Src != 0
 }
 
 // secondSlots marks the second slots of 64-bit loads.

@@ -68,9 +68,12 @@ func TestUpdate(t *testing.T) {
 			target = "bpfeb"
 		}
 		object := filepath.Join(dir, "sample.o")
+		kept := filepath.Join("testdata", "sample-"+target+".o")
 		cmd := exec.Command(paths[0], "-O2", "-g", "-mcpu=v3", "-target", target, "-fdebug-compilation-dir=.", "-c", "sample.bpf.c", "-o", object)
 		cmd.Dir = "testdata"
 		out, err := cmd.CombinedOutput()
+		qt.Assert(t, qt.IsNil(err), qt.Commentf("%s", out))
+		out, err = exec.Command(filepath.Join(filepath.Dir(paths[0]), "llvm-strip"), "-g", object, "-o", kept).CombinedOutput()
 		qt.Assert(t, qt.IsNil(err), qt.Commentf("%s", out))
 		tool := &bpftool.Tool{Path: paths[1+s.tool]}
 		skel, err := tool.Generate(object, dir, s.scheme != 0)

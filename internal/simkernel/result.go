@@ -15,7 +15,7 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	EventHost         EventKind = iota // the loading process does something: Text
+	EventHost         EventKind = iota // the loading process does something, or the kernel for it: Text
 	EventCheck                         // the loader compares something that struct bpf_map shows: Check
 	EventBPF                           // bpf_sys_bpf: Cmd and what it is about
 	EventFindBTF                       // bpf_btf_find_by_name_kind: Symbol
@@ -36,6 +36,8 @@ type Event struct {
 	Ret      int64
 	Injected bool
 
+	// Kernel says of an EventHost that it is a check of a signed loader by the kernel.
+	Kernel bool
 	Cmd    uint32
 	Map    *Map
 	Update *Update
@@ -62,6 +64,14 @@ type Check struct {
 	Excl      bool
 	SHA       int
 	Got, Want uint64
+}
+
+// Region is a part of the blob with a meaning.
+type Region struct {
+	Off, Size int
+	// What says what it is. For the attributes of a command Cmd is that, and -1 otherwise.
+	What string
+	Cmd  int
 }
 
 // Stage is how far a load came.
@@ -93,6 +103,8 @@ type Result struct {
 	Maps  []*Map
 	Progs []*Prog
 	BTFs  []*BTF
+	// Regions are the parts of the blob that the loader pointed the kernel at, in the order in which it did.
+	Regions []Region
 	// Ctx is the context after the run. Descriptors are the objects whose descriptors the loader left in it, by offset.
 	Ctx         []byte
 	Descriptors map[int]any
@@ -215,4 +227,9 @@ func FromBundle(b *bundle.Bundle, s bundle.Scheme) (Loader, error) {
 		return Loader{}, fmt.Errorf("the bundle has no %v loader", s)
 	}
 	return Loader{s, b.Object.BigEndian, l.Insns, b.Blob, int(b.CtxSize)}, nil
+}
+
+// Injected says whether a call was made to fail.
+func (r *Result) Injected() bool {
+	return slices.ContainsFunc(r.Events, func(ev *Event) bool { return ev.Injected })
 }

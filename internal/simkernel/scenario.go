@@ -42,6 +42,10 @@ type Options struct {
 	// Verify takes any signature of the bytes that the loader's scheme signs.
 	Config
 	ForeignKernel bool
+	// NoSignature loads the loader without its signature. The checks in a map-hash loader are there all the same.
+	NoSignature bool
+	// Digest changes what struct bpf_map shows as the digest, for hosts that can make it whatever they like.
+	Digest func(sha []byte)
 	// Ctx fills the context in before the run.
 	Ctx func(ctx []byte)
 }
@@ -72,17 +76,17 @@ func Run(l Loader, o Options) *Result {
 		}
 	}
 	k := New(cfg)
-	h := &host{k: k, l: l, scenario: o.Scenario, res: &Result{order: k.order()}}
-	h.load(o.Ctx)
+	h := &host{k: k, l: l, o: o, res: &Result{order: k.order()}}
+	h.load()
 	return h.res
 }
 
 // host is a loading process.
 type host struct {
-	k        *Kernel
-	l        Loader
-	scenario Scenario
-	res      *Result
+	k   *Kernel
+	l   Loader
+	o   Options
+	res *Result
 }
 
 // did records a step of the host and whether the kernel refused it.
@@ -92,14 +96,20 @@ func (h *host) did(e Errno, format string, args ...any) bool {
 	return e == 0
 }
 
-func (h *host) load(fillCtx func([]byte)) {
+// kernel records what the kernel has checked.
+func (h *host) kernel(text string) {
+	h.res.Events = append(h.res.Events, &Event{Kind: EventHost, Kernel: true, Text: text})
+}
+
+func (h *host) load() {
+	scenario := h.o.Scenario
 	signed := h.l.Scheme != 0
 	insns, blob := slices.Clone(h.l.Insns), slices.Clone(h.l.Blob)
 	if len(insns) == 0 || len(blob) == 0 {
 		h.did(EINVAL, "no loader")
 		return
 	}
-	switch h.scenario {
+	switch scenario {
 	case TamperedBlob:
 		blob[len(blob)-1] ^= 1
 	case TamperedInsns:
@@ -107,10 +117,10 @@ func (h *host) load(fillCtx func([]byte)) {
 	}
 	meta := &Map{Name: "__loader.map", Type: mapArray, KeySize: 4, ValueSize: uint32(len(blob)), MaxEntries: 1}
 	how := "not exclusive"
-	if signed && h.scenario != NonExclusive && h.scenario != StaleHash {
+	if signed && scenario != NonExclusive && scenario != StaleHash {
 		hash := sha256.Sum256(insns)
 		how = "exclusive to the loader"
-		if h.scenario == WrongProgram {
+		if scenario == WrongProgram {
 			hash[0] ^= 1
 			how = "exclusive to another program"
 		}
@@ -124,22 +134,25 @@ func (h *host) load(fillCtx func([]byte)) {
 		h.did(e, "fill the metadata map")
 		return
 	}
-	if signed && h.scenario != NotFrozen && !h.did(h.k.FreezeMap(fd), "freeze the metadata map") {
+	if signed && scenario != NotFrozen && !h.did(h.k.FreezeMap(fd), "freeze the metadata map") {
 		return
 	}
-	if h.l.Scheme == bundle.MapHash && h.scenario != NotHashed {
-		if _, e := h.k.HashMap(fd); !h.did(e, "have the metadata map hashed") && h.scenario != NotFrozen {
+	if h.l.Scheme == bundle.MapHash && scenario != NotHashed {
+		if _, e := h.k.HashMap(fd); !h.did(e, "have the metadata map hashed") && scenario != NotFrozen {
 			return
 		}
 	}
-	if h.scenario == StaleHash {
+	if h.o.Digest != nil {
+		h.o.Digest(meta.sha[:])
+	}
+	if scenario == StaleHash {
 		e := h.k.RewriteMap(fd, [sha256.Size]byte{}, func(value []byte) { value[len(value)-1] ^= 1 })
 		if !h.did(e, "another program rewrites the metadata map") {
 			return
 		}
 	}
 	attr := LoadAttr{Insns: insns, FDArray: []int32{fd}}
-	if signed {
+	if signed && !h.o.NoSignature {
 		attr.Signature = []byte("signature")
 	}
 	if h.l.Scheme == bundle.Payload {
@@ -148,8 +161,16 @@ func (h *host) load(fillCtx func([]byte)) {
 	h.res.Stage = StageLoad
 	prog, e, why := h.k.Load(attr)
 	h.res.Why = why
-	if !h.did(e, "load the loader, %s instructions, %s", Thousands(len(insns)/8), signature(h.l.Scheme)) {
+	if !h.did(e, "load the loader, %s instructions, %s", Thousands(len(insns)/8), h.signature()) {
 		return
+	}
+	switch {
+	case h.o.NoSignature:
+	case h.l.Scheme == bundle.MapHash:
+		h.kernel("the signature is one of the instructions: ok")
+	case h.l.Scheme == bundle.Payload:
+		h.kernel("the metadata map is exclusive to the loader and frozen: ok")
+		h.kernel("the signature is one of the instructions and the map's contents: ok")
 	}
 	size := h.l.CtxSize
 	if size == 0 {
@@ -159,8 +180,8 @@ func (h *host) load(fillCtx func([]byte)) {
 	if size >= 4 {
 		h.k.order().PutUint32(h.res.Ctx, uint32(size))
 	}
-	if fillCtx != nil {
-		fillCtx(h.res.Ctx)
+	if h.o.Ctx != nil {
+		h.o.Ctx(h.res.Ctx)
 	}
 	l, e := get[*loader](&h.k.fds, prog)
 	if e != 0 {
@@ -169,14 +190,14 @@ func (h *host) load(fillCtx func([]byte)) {
 	h.k.runInto(h.res, l)
 }
 
-func signature(s bundle.Scheme) string {
-	switch s {
-	case bundle.MapHash:
+func (h *host) signature() string {
+	switch {
+	case h.l.Scheme == 0 || h.o.NoSignature:
+		return "not signed"
+	case h.l.Scheme == bundle.MapHash:
 		return "signed"
-	case bundle.Payload:
-		return "signed with the map's contents"
 	}
-	return "not signed"
+	return "signed with the map's contents"
 }
 
 // Thousands formats a number with commas, "1,234".

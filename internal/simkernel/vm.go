@@ -12,7 +12,7 @@ import (
 const (
 	stackSize = 512
 	maxFrames = 8
-	// maxSteps ends programs that do not end. The largest loader that libbpf makes of the kernel's own selftests has some
+	// maxSteps ends programs that do not end, unless Config says when. The largest loader that libbpf makes of the kernel's own selftests has some
 	// 8,000 instructions, and loaders do not loop.
 	maxSteps = 1 << 22
 )
@@ -86,6 +86,15 @@ func (m *machine) get(r uint8) reg {
 	return m.reg[r]
 }
 
+// region records what a part of the blob is.
+func (m *machine) region(addr, size uint64, what string) { m.regionOf(addr, size, what, -1) }
+
+func (m *machine) regionOf(addr, size uint64, what string, cmd int) {
+	if off := addr - blobBase; off < regionSpan/2 && size > 0 {
+		m.res.Regions = append(m.res.Regions, Region{int(off), int(size), what, cmd})
+	}
+}
+
 func (m *machine) set(r uint8, v uint64, from field) {
 	if r >= insn.R10 {
 		m.fault("r%d cannot be written", r)
@@ -129,8 +138,12 @@ func (m *machine) popFrame() bool {
 // run executes the program from its first instruction and returns R0.
 func (m *machine) run() int32 {
 	m.pushFrame(0)
+	limit := maxSteps
+	if m.k.MaxSteps != 0 {
+		limit = m.k.MaxSteps
+	}
 	for steps := 0; ; steps++ {
-		if steps == maxSteps {
+		if steps == limit {
 			m.fault("no end after %d instructions", steps)
 		}
 		next, done := m.step()

@@ -54,7 +54,7 @@ type Config struct {
 	Memory int
 	// Timeout for the boot and the tests together; zero: 10 minutes.
 	Timeout time.Duration
-	// Console gets everything the guest writes, as it comes; nil: nothing.
+	// Console gets the text that the guest writes, as it comes; nil: nothing.
 	Console io.Writer
 }
 
@@ -199,7 +199,7 @@ func (w *consoleWriter) Write(p []byte) (int, error) {
 		w.boot = time.Since(w.start)
 	}
 	if w.copy != nil {
-		if _, err := w.copy.Write(p); err != nil {
+		if _, err := w.copy.Write(plain(p)); err != nil {
 			return 0, fmt.Errorf("copy console: %w", err)
 		}
 	}
@@ -219,8 +219,14 @@ func between(console []byte) (output []byte, code int, ok bool) {
 	return output, code, true
 }
 
+// plain removes what is not for people to read, nor for the host's go test to
+// take for its own: carriage returns and package testing's marks.
+func plain(text []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r"), nil), []byte("\x16"), nil)
+}
+
 // lastLines returns the end of the console's text.
 func lastLines(text []byte, n int) string {
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines := strings.Split(strings.TrimSpace(string(plain(text))), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -124,7 +124,7 @@ func TestRun(t *testing.T) {
 	qt.Assert(t, qt.HasLen(r.Cases, 1))
 	qt.Check(t, qt.Equals(*r.Cases[0], Case{Name: "TestX", Status: Failed}))
 	qt.Check(t, qt.StringContains(string(r.Console), "kernel log"))
-	qt.Check(t, qt.StringContains(console.String(), "kernel\r\n"))
+	qt.Check(t, qt.StringContains(console.String(), "\n=== RUN   TestX\n"))
 	qt.Check(t, qt.Not(qt.Equals(r.Boot, 0)))
 }
 

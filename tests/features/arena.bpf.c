@@ -15,7 +15,7 @@ SEC("syscall")
 int touch(void *ctx)
 {
 	shared++;
-	return 0;
+	return shared;
 }
 
 LICENSE("GPL");

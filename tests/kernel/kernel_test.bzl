@@ -2,13 +2,14 @@
 
 load("@rules_go//go:def.bzl", "go_test")
 
-def kernel_test(name, series, data = [], **kwargs):
+def kernel_test(name, series, data = [], tags = [], **kwargs):
     """Boots a kernel and runs the guest's tests in it.
 
     Args:
         name: The target's name.
-        series: The kernel's series, one of SERIES in kernels.bzl.
+        series: The kernel's series, one of those in kernels.bzl.
         data: Files that the guest's tests find in /data, by their base names.
+        tags: The target's tags.
         **kwargs: Further attributes of the go_test.
     """
     release = "@debian_kernels//:%s/release" % series
@@ -35,7 +36,7 @@ def kernel_test(name, series, data = [], **kwargs):
         },
         # Whether a missing kernel is a failure or a skip.
         env_inherit = ["CI"],
-        tags = ["cpu:1"],
+        tags = tags + ["cpu:1"],
         deps = [
             "//bundle",
             "//internal/certs",

@@ -148,7 +148,21 @@ func runfile(path string) string {
 }
 
 // Guest binaries that were built without Bazel, once an architecture.
-var built sync.Map
+var (
+	built    sync.Map
+	buildDir string
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	if buildDir, err = os.MkdirTemp("", "rules_bpf-guest"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(buildDir)
+	os.Exit(code)
+}
 
 // guestBinary returns the path of the guest's test binary.
 func guestBinary(t *testing.T, arch string) string {
@@ -157,12 +171,7 @@ func guestBinary(t *testing.T, arch string) string {
 		return runfile(path)
 	}
 	build, _ := built.LoadOrStore(arch, sync.OnceValues(func() (string, error) {
-		// Beside this test's own binary, which `go test` removes with its folder.
-		self, err := os.Executable()
-		if err != nil {
-			return "", err
-		}
-		path := filepath.Join(filepath.Dir(self), "guest-"+arch+".test")
+		path := filepath.Join(buildDir, arch+".test")
 		cmd := exec.Command("go", "test", "-c", "-o", path, "./guest")
 		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -2,6 +2,13 @@
 //
 //	loadergen -object X.bpf.o -out X.bpfl [-scheme map-hash,payload] [-kconfig NAME=VALUE]... [-kernel-btf FILE]
 //
+// It also shows what loaders do, on a simulated kernel: the calls (trace), the instructions (golden), or a page for who is to
+// approve a signature (report).
+//
+//	loadergen trace [-scheme SCHEME] [-nonexclusive | -stale-hash | -not-hashed | -tampered-blob ...] [-fail N] X.bpfl
+//	loadergen golden [-check FILE | -update FILE] X.bpfl
+//	loadergen report -html FILE [-cert FILE]... X.bpfl
+//
 // It exits with 1 when the object cannot be compiled, having written nothing, and with 2 on wrong usage.
 package main
 
@@ -43,6 +50,9 @@ func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
 func run(args []string, stderr io.Writer) error {
+	if len(args) > 0 && inspections[args[0]] != nil {
+		return inspections[args[0]](args[1:], os.Stdout, stderr)
+	}
 	flags := flag.NewFlagSet("loadergen", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	in := flags.String("object", "", "the BPF object `file` to compile")

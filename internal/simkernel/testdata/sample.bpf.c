@@ -49,7 +49,7 @@ const volatile u32 wanted_pid = 1;
 u32 seen = 7;
 u64 total;
 
-extern const int bpf_prog_active __ksym;
+extern const int variable_not_there __ksym __weak;
 extern const void bpf_map_put __ksym;
 extern const void not_there __ksym __weak;
 extern struct task_struct *bpf_task_from_pid(int pid) __ksym;
@@ -63,11 +63,15 @@ int on_exec(u64 *ctx)
 	struct event e = {.pid = task->tgid, .count = seen++};
 	u32 zero = 0;
 	void *inner = map_lookup_elem(&outer, &zero);
+	u64 *value;
 
 	if (wanted_pid && e.pid != wanted_pid)
 		return 0;
-	if (inner)
-		total += (u64)inner & 1;
+	if (inner) {
+		value = map_lookup_elem(inner, &zero);
+		if (value)
+			total += *value;
+	}
 	ringbuf_output(&events, &e, sizeof(e), 0);
 	return 0;
 }
@@ -76,7 +80,7 @@ SEC("syscall")
 int probe(void *ctx)
 {
 	struct task_struct *task = bpf_task_from_pid(wanted_pid);
-	u64 sum = bpf_prog_active ? 1 : 2;
+	u64 sum = &variable_not_there ? variable_not_there : 2;
 
 	sum += (u64)&bpf_map_put;
 	if (&not_there)

@@ -105,17 +105,17 @@ func run() (int, error) {
 
 // mounts are the file systems of a guest. What a kernel was built without is
 // left out.
-var mounts = []struct{ kind, dir, options string }{
-	{"proc", "/proc", ""},
-	{"sysfs", "/sys", ""},
-	{"devtmpfs", "/dev", ""},
-	{"tmpfs", "/tmp", ""},
-	{"tmpfs", "/run", ""},
-	{"bpf", "/sys/fs/bpf", ""},
-	{"cgroup2", "/sys/fs/cgroup", ""},
-	{"securityfs", "/sys/kernel/security", ""},
-	{"debugfs", "/sys/kernel/debug", ""},
-	{"tracefs", "/sys/kernel/tracing", ""},
+var mounts = []struct{ kind, dir string }{
+	{"proc", "/proc"},
+	{"sysfs", "/sys"},
+	{"devtmpfs", "/dev"},
+	{"tmpfs", "/tmp"},
+	{"tmpfs", "/run"},
+	{"bpf", "/sys/fs/bpf"},
+	{"cgroup2", "/sys/fs/cgroup"},
+	{"securityfs", "/sys/kernel/security"},
+	{"debugfs", "/sys/kernel/debug"},
+	{"tracefs", "/sys/kernel/tracing"},
 }
 
 // prepare makes of a bare kernel a machine that tests can use.
@@ -124,7 +124,7 @@ func prepare() error {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil && !errors.Is(err, unix.EPERM) {
 			return err
 		}
-		err := unix.Mount(m.kind, m.dir, m.kind, 0, m.options)
+		err := unix.Mount(m.kind, m.dir, m.kind, 0, "")
 		if err != nil && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
 		}

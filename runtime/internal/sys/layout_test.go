@@ -14,7 +14,7 @@ import (
 const (
 	_ = -(unsafe.Sizeof(Pointer{}) ^ 8)
 
-	_ = -(unsafe.Offsetof(MapCreateAttr{}.Type) ^ 0)
+	_ = -unsafe.Offsetof(MapCreateAttr{}.Type)
 	_ = -(unsafe.Offsetof(MapCreateAttr{}.Flags) ^ 16)
 	_ = -(unsafe.Offsetof(MapCreateAttr{}.Name) ^ 28)
 	_ = -(unsafe.Offsetof(MapCreateAttr{}.ExclProgHash) ^ 80)

@@ -110,6 +110,9 @@ func TestSignedBundles(t *testing.T) {
 
 // checks look at what some bundles do once they are loaded.
 var checks = map[string]func(t *testing.T, c *runtime.Collection){
+	"arena": func(t *testing.T, c *runtime.Collection) {
+		qt.Check(t, qt.Equals(run(t, c, "touch"), 0x5eee)) // the variable, one more
+	},
 	"data": func(t *testing.T, c *runtime.Collection) {
 		// limit + counter + zeroed + own + custom + fixed + empty + hidden, and 's' (tests/features/data.bpf.c)
 		const want = 42 + 7 + 0 + 11 + 0x600d + 0xf1 + 0 + 5

@@ -1,0 +1,104 @@
+package audit
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/go-quicktest/qt"
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/loader"
+	"github.com/rules-bpf/rules_bpf/internal/object"
+)
+
+// compile makes a bundle of the sample.
+func compile(t *testing.T) *bundle.Bundle {
+	t.Helper()
+	name := filepath.Join(testdata, "sample-bpfel.o")
+	raw, err := os.ReadFile(name)
+	qt.Assert(t, qt.IsNil(err))
+	obj, err := object.Parse(name, raw, object.Options{})
+	qt.Assert(t, qt.IsNil(err))
+	b, err := loader.Compile(obj, loader.Options{})
+	qt.Assert(t, qt.IsNil(err))
+	return b
+}
+
+// TestBundle is what is found in a bundle that says something else than its loaders do, or whose loaders do wrong.
+func TestBundle(t *testing.T) {
+	qt.Check(t, qt.HasLen(Bundle(compile(t)), 0))
+	program := func(b *bundle.Bundle, name string) *bundle.Program {
+		i := slices.IndexFunc(b.Programs, func(p bundle.Program) bool { return p.Name == name })
+		return &b.Programs[i]
+	}
+	for _, test := range []struct {
+		name   string
+		change func(b *bundle.Bundle)
+		want   ID
+		text   string
+	}{
+		{"a map's size", func(b *bundle.Bundle) { b.Maps[3].MaxEntries++ }, Misdescribed, "map events: entries 4096, and the bundle says 4097"},
+		{"a map's place", func(b *bundle.Bundle) { b.Maps[0].Ctx = b.Programs[0].Ctx }, Misdescribed, "map first: the loader leaves no map at 52 in the context"},
+		{"a map less", func(b *bundle.Bundle) { b.Maps = b.Maps[1:] }, Misdescribed, "the loader leaves 9 descriptors, the bundle tells of 8"},
+		{"a program's kind", func(b *bundle.Bundle) { program(b, "probe").Type = 2 }, Misdescribed, "program probe: type 31, and the bundle says 2"},
+		{"a program's place", func(b *bundle.Bundle) { program(b, "probe").Ctx = b.Maps[0].Ctx }, Misdescribed, "program probe: the loader leaves no program at 24 in the context"},
+		{"a target", func(b *bundle.Bundle) { program(b, "on_exec").AttachTo = "sched_switch" }, Misdescribed,
+			`program on_exec: target sched_process_exec, and the bundle says sched_switch`},
+		{"the BTF", func(b *bundle.Bundle) { b.BTF.Size -= 4 }, Misdescribed, "the loader loads other BTF than the bundle says"},
+		{"a context that is too short", func(b *bundle.Bundle) { b.CtxSize = 30 }, Misbehaves, "store: 4 bytes at ctx+28 are outside of it: it has 30"},
+		{"a big-endian object", func(b *bundle.Bundle) { b.Object.BigEndian = true }, Malformed, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := compile(t)
+			test.change(b)
+			findings := Bundle(b)
+			qt.Check(t, qt.IsTrue(Failed(findings)))
+			qt.Check(t, qt.IsTrue(slices.ContainsFunc(findings, func(f Finding) bool {
+				return f.ID == test.want && (test.text == "" || f.Text == test.text)
+			})), qt.Commentf("%v", findings))
+		})
+	}
+}
+
+// TestLeak is a loader that is as it should be, but that forgets a descriptor.
+func TestLeak(t *testing.T) {
+	blob := make([]byte, 72)
+	le := binary.LittleEndian
+	le.PutUint32(blob[0:], 2)
+	le.PutUint32(blob[4:], 4)
+	le.PutUint32(blob[8:], 8)
+	le.PutUint32(blob[12:], 1)
+	insns := insn.Append(nil, le,
+		insn.Insn{Op: insn.MovK, Dst: insn.R1}, insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
+		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: insn.FnSysBPF}, zero, exit)
+	b := &bundle.Bundle{CtxSize: 64, Blob: blob, Maps: []bundle.Map{{Name: "m", Ctx: 24}}, Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: insns}}}
+	findings := Bundle(b)
+	qt.Check(t, qt.DeepEquals(ids(findings), []ID{Misbehaves, Misdescribed}))
+
+	// One that fails from the start.
+	le.PutUint32(blob[12:], 0)
+	insns = insn.Append(nil, le,
+		insn.Insn{Op: insn.MovK, Dst: insn.R1}, insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
+		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: insn.FnSysBPF}, exit)
+	b.Loaders[0].Insns = insns
+	qt.Check(t, qt.DeepEquals(ids(Bundle(b)), []ID{Fails}))
+}
+
+// TestSchemesDiffer is a bundle whose loaders make different things.
+func TestSchemesDiffer(t *testing.T) {
+	b := compile(t)
+	le := binary.LittleEndian
+	l := b.Loader(bundle.Payload)
+	insns, err := insn.Decode(l.Insns, le)
+	qt.Assert(t, qt.IsNil(err))
+	// Drop the call that freezes .rodata.
+	at := slices.IndexFunc(insns, func(in insn.Insn) bool { return in == insn.Insn{Op: insn.MovK, Dst: insn.R1, Imm: 22} })
+	call := at + slices.IndexFunc(insns[at:], insn.Insn.IsCall)
+	insns[call] = zero
+	l.Insns = insn.Append(nil, le, insns...)
+	findings := Bundle(b)
+	qt.Check(t, qt.DeepEquals(ids(findings), []ID{SchemesDiffer}), qt.Commentf("%v", findings))
+}

@@ -1,0 +1,387 @@
+// Package trace says in words what a loader asks of the kernel: one line a call, in order, for people who review what
+// they sign, and the decoded content of all that it creates, for comparing loaders.
+package trace
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+)
+
+// Text is the trace of a load: what the host does, what the loader checks, what it asks for with the number of the call,
+// and how it ends. It has no offsets, descriptors or digests in it: it changes when the loader does something else.
+func Text(res *simkernel.Result) string { return text(res, true) }
+
+// Unnumbered is the trace without the calls' numbers, so that one more call is one more line.
+func Unnumbered(res *simkernel.Result) string { return text(res, false) }
+
+func text(res *simkernel.Result, numbered bool) string {
+	var b strings.Builder
+	for _, ev := range res.Events {
+		who := actor(ev)
+		if !numbered && ev.N != 0 {
+			who = "call"
+		}
+		fmt.Fprintf(&b, "%-5s %s\n", who, Line(ev))
+	}
+	switch {
+	case res.Fault != nil:
+		fmt.Fprintf(&b, "fault %v\n", res.Fault)
+	case res.Errno != 0 && res.Stage == simkernel.StageRun:
+		fmt.Fprintf(&b, "end   the loader returns -%v\n", res.Errno)
+	case res.Errno != 0:
+		fmt.Fprintf(&b, "end   refused: %s\n", res.Why)
+	default:
+		fmt.Fprintf(&b, "end   the loader returns %s\n", strings.Join(left(res), ", "))
+	}
+	for _, l := range res.Leaks {
+		fmt.Fprintf(&b, "fault %v\n", l)
+	}
+	return b.String()
+}
+
+// left lists what the loader hands over.
+func left(res *simkernel.Result) []string {
+	if len(res.Descriptors) == 0 {
+		return []string{"nothing"}
+	}
+	var list []string
+	for _, off := range sortedKeys(res.Descriptors) {
+		list = append(list, Object(res.Descriptors[off]))
+	}
+	return list
+}
+
+func actor(ev *simkernel.Event) string {
+	switch {
+	case ev.Kernel:
+		return "kern"
+	case ev.Kind == simkernel.EventHost:
+		return "host"
+	case ev.Kind == simkernel.EventCheck:
+		return "check"
+	case ev.N != 0:
+		return fmt.Sprintf("%4d", ev.N)
+	}
+	return "call"
+}
+
+// Line is an event in words.
+func Line(ev *simkernel.Event) string {
+	text := words(ev)
+	switch {
+	case ev.Injected:
+		text += fmt.Sprintf(": made to fail: -%v", ev.Errno())
+	case ev.Errno() != 0:
+		text += fmt.Sprintf(": -%v", ev.Errno())
+	}
+	return text
+}
+
+func words(ev *simkernel.Event) string {
+	switch ev.Kind {
+	case simkernel.EventHost:
+		return ev.Text
+	case simkernel.EventCheck:
+		return check(ev.Check)
+	case simkernel.EventBPF:
+		return command(ev)
+	case simkernel.EventFindBTF:
+		if ev.Symbol == nil {
+			return "FIND_TYPE"
+		}
+		return "FIND_TYPE " + symbol(ev.Symbol)
+	case simkernel.EventKallsyms:
+		if ev.Symbol == nil {
+			return "FIND_SYMBOL"
+		}
+		return "FIND_SYMBOL " + ev.Symbol.Name
+	case simkernel.EventCopyFromUser:
+		return "COPY_FROM_USER"
+	case simkernel.EventPrintk:
+		return fmt.Sprintf("PRINTK %q", ev.Text)
+	case simkernel.EventClose:
+		return "CLOSE " + Object(ev.Object)
+	}
+	return fmt.Sprintf("event %d", ev.Kind)
+}
+
+func check(c *simkernel.Check) string {
+	verdict := "ok"
+	if c.Got != c.Want {
+		verdict = "REFUSED"
+	}
+	if c.Excl {
+		return fmt.Sprintf("the map's exclusivity is %d, wanted %d: %s", c.Got, c.Want, verdict)
+	}
+	var words []string
+	for mask := c.SHA; mask != 0; mask &= mask - 1 {
+		words = append(words, fmt.Sprint(bits.TrailingZeros(uint(mask))))
+	}
+	if c.Got != c.Want && c.Got == 0 {
+		verdict = "not computed: REFUSED"
+	}
+	return fmt.Sprintf("the map's digest, word %s: %s", strings.Join(words, "+"), verdict)
+}
+
+func command(ev *simkernel.Event) string {
+	switch ev.Cmd {
+	case simkernel.CmdBTFLoad:
+		if ev.BTF == nil {
+			return "BTF_LOAD"
+		}
+		return fmt.Sprintf("BTF_LOAD %s bytes", simkernel.Thousands(len(ev.BTF.Raw)))
+	case simkernel.CmdMapCreate:
+		return "MAP_CREATE " + mapAttrs(ev.Map)
+	case simkernel.CmdMapUpdateElem:
+		return "MAP_UPDATE " + update(ev)
+	case simkernel.CmdMapFreeze:
+		return "MAP_FREEZE " + Object(ev.Map)
+	case simkernel.CmdProgLoad:
+		return "PROG_LOAD " + progAttrs(ev.Prog)
+	case simkernel.CmdLinkCreate:
+		return "LINK_CREATE " + Object(ev.Link)
+	case simkernel.CmdRawTracepointOpen:
+		return "RAW_TRACEPOINT_OPEN " + Object(ev.Link)
+	}
+	return fmt.Sprintf("command %d", ev.Cmd)
+}
+
+// Object names an object.
+func Object(o any) string {
+	switch o := o.(type) {
+	case *simkernel.Map:
+		if o != nil {
+			return fmt.Sprintf("map %q", o.Name)
+		}
+		return "map"
+	case *simkernel.Prog:
+		return fmt.Sprintf("program %q", o.Name)
+	case *simkernel.BTF:
+		if o.Module != "" {
+			return "BTF of module " + o.Module
+		}
+		return "BTF"
+	case *simkernel.Link:
+		if o == nil {
+			return "link"
+		}
+		return "link of " + Object(o.Prog)
+	}
+	return "nothing"
+}
+
+// attrs collects "name=value" for what is set.
+type attrs []string
+
+func (a *attrs) add(name string, value any) { *a = append(*a, fmt.Sprintf("%s=%v", name, value)) }
+
+func (a *attrs) num(name string, n uint64) {
+	if n != 0 {
+		a.add(name, n)
+	}
+}
+
+func (a *attrs) flags(names []string, flags uint32) {
+	var set []string
+	for ; flags != 0; flags &= flags - 1 {
+		bit := bits.TrailingZeros32(flags)
+		if bit < len(names) {
+			set = append(set, names[bit])
+		} else {
+			set = append(set, fmt.Sprintf("%#x", 1<<bit))
+		}
+	}
+	if len(set) > 0 {
+		a.add("flags", strings.Join(set, ","))
+	}
+}
+
+func (a *attrs) String() string { return strings.Join(*a, " ") }
+
+// MapKind is the name of a map type.
+func MapKind(mapType uint32) string { return lookup(mapTypes, mapType) }
+
+// Attributes are what a map was created with, but for its type and name.
+func Attributes(m *simkernel.Map) string {
+	var a attrs
+	a.num("key", uint64(m.KeySize))
+	a.num("value", uint64(m.ValueSize))
+	a.num("max_entries", uint64(m.MaxEntries))
+	a.flags(mapFlags, m.Flags)
+	a.num("extra", m.Extra)
+	a.num("numa_node", uint64(m.NUMANode))
+	a.num("ifindex", uint64(m.IfIndex))
+	if m.Inner != nil {
+		a.add("inner", fmt.Sprintf("%q", m.Inner.Name))
+	}
+	if m.BTF == nil {
+		a = append(a, "untyped")
+	}
+	return a.String()
+}
+
+func mapAttrs(m *simkernel.Map) string {
+	return fmt.Sprintf("%s %q %s", MapKind(m.Type), m.Name, Attributes(m))
+}
+
+func update(ev *simkernel.Event) string {
+	text := Object(ev.Map)
+	u := ev.Update
+	if u == nil {
+		return text
+	}
+	switch {
+	case u.Map != nil:
+		text += fmt.Sprintf("%s: %s", key(ev.Map, u), Object(u.Map))
+	case u.Prog != nil:
+		text += fmt.Sprintf("%s: %s", key(ev.Map, u), Object(u.Prog))
+	default:
+		text += fmt.Sprintf("%s: %s bytes %s", key(ev.Map, u), simkernel.Thousands(len(u.Value)), data(u.Value))
+	}
+	if u.Flags != 0 {
+		text += fmt.Sprintf(" flags=%#x", u.Flags)
+	}
+	return text
+}
+
+// key shows a key, where there may be others.
+func key(m *simkernel.Map, u *simkernel.Update) string {
+	if m.MaxEntries == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" key %x", u.Key)
+}
+
+// data shows bytes: all of them if they are few.
+func data(b []byte) string {
+	switch {
+	case len(bytes.TrimLeft(b, "\x00")) == 0:
+		return "0"
+	case len(b) <= 32:
+		return fmt.Sprintf("%x", b)
+	}
+	return fmt.Sprintf("sha256:%.8x...", sha256.Sum256(b))
+}
+
+// progAttrs describes a program. What it refers to in the kernel and of its maps is what a reviewer asks first.
+func progAttrs(p *simkernel.Prog) string {
+	a := attrs{ProgKind(p), fmt.Sprintf("%q", p.Name)}
+	if target := Target(p); target != "" {
+		a.add("attach", target)
+	}
+	a.add("insns", len(p.Insns)/8)
+	a.num("funcs", uint64(p.FuncInfo.Count))
+	a.num("lines", uint64(p.LineInfo.Count))
+	a.num("relocations", uint64(p.Relocation.Count))
+	a.flags(progFlags, p.Flags)
+	a.num("ifindex", uint64(p.IfIndex))
+	a.add("license", fmt.Sprintf("%q", p.License))
+	a.add("code", Fingerprint(p))
+	maps, symbols := Uses(p)
+	if len(maps) > 0 {
+		a.add("maps", strings.Join(maps, ","))
+	}
+	if len(symbols) > 0 {
+		a.add("kernel", strings.Join(symbols, ","))
+	}
+	return a.String()
+}
+
+// Uses returns the names of the maps and of the kernel's symbols that a program refers to, in order.
+func Uses(p *simkernel.Prog) (maps, symbols []string) {
+	for _, r := range p.Refs {
+		switch {
+		case r.Map != nil:
+			maps = append(maps, r.Map.Name)
+		case r.Symbol != nil:
+			symbols = append(symbols, r.Symbol.Name)
+		}
+	}
+	return unique(maps), unique(symbols)
+}
+
+// Sleepable says whether a program may sleep.
+func Sleepable(p *simkernel.Prog) bool {
+	const flag = 1 << 4 // BPF_F_SLEEPABLE
+	return p.Flags&flag != 0
+}
+
+// Fingerprint is the beginning of a digest of a program's instructions, without the numbers in them that differ from run
+// to run: it changes when the program does.
+func Fingerprint(p *simkernel.Prog) string {
+	code := slices.Clone(p.Insns)
+	for i := range p.Refs {
+		clear(code[i*insn.Size+2 : (i+1)*insn.Size]) // offset and immediate
+		if code[i*insn.Size] == insn.LoadImm64 && !p.Refs[i].Value {
+			clear(code[(i+1)*insn.Size+4 : (i+2)*insn.Size])
+		}
+	}
+	return fmt.Sprintf("%.4x", sha256.Sum256(code))
+}
+
+func unique(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Program types and attach types that together have a name of their own.
+const (
+	progTracing = 26
+	progLSM     = 29
+)
+
+var tracingKinds = map[string]string{
+	"trace_raw_tp": "tp_btf", "trace_fentry": "fentry", "trace_fexit": "fexit", "modify_return": "fmod_ret",
+	"trace_iter": "iter", "trace_fsession": "fsession",
+}
+
+// ProgKind says what kind of program p is, as sections of object files spell it where they do.
+func ProgKind(p *simkernel.Prog) string {
+	kind, attach := lookup(progTypes, p.Type), lookup(attachTypes, p.ExpectedAttachType)
+	switch {
+	case p.Type == progTracing && tracingKinds[attach] != "":
+		return tracingKinds[attach]
+	case p.Type == progLSM && attach == "lsm_mac", p.ExpectedAttachType == 0, kind == attach:
+		return kind
+	}
+	return kind + "/" + attach
+}
+
+// Target is what a program attaches to in the kernel, by name; empty if that is decided later.
+func Target(p *simkernel.Prog) string {
+	switch {
+	case p.AttachProg != nil:
+		return Object(p.AttachProg)
+	case p.Attach == nil:
+		return ""
+	}
+	name := p.Attach.Name
+	for _, prefix := range []string{"btf_trace_", "bpf_lsm_", "bpf_iter_"} { // what the kernel calls these
+		name = strings.TrimPrefix(name, prefix)
+	}
+	if p.Attach.Module != "" {
+		name += "@" + p.Attach.Module
+	}
+	return name
+}
+
+// kinds are the names of BTF_KIND_*, from 0.
+var kinds = []string{
+	"void", "int", "ptr", "array", "struct", "union", "enum", "fwd", "typedef", "volatile", "const", "restrict", "func",
+	"func_proto", "var", "datasec", "float", "decl_tag", "type_tag", "enum64",
+}
+
+func symbol(s *simkernel.Symbol) string {
+	text := lookup(kinds, s.Kind) + " " + s.Name
+	if s.Module != "" {
+		text += "@" + s.Module
+	}
+	return text
+}
