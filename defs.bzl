@@ -1,0 +1,18 @@
+"""The rules: BPF C to an object, to a signed loader, to a Go package.
+
+    load("@rules_bpf//:defs.bzl", "bpf_go_library", "bpf_library", "bpf_object", "bpf_signed_loader", "bpf_signing_key")
+
+Definitions outside this file, //:providers.bzl, //:toolchain.bzl and //:extensions.bzl are private.
+"""
+
+load("//private:go_library.bzl", _bpf_go_library = "bpf_go_library")
+load("//private:library.bzl", _bpf_library = "bpf_library")
+load("//private:object.bzl", _bpf_object = "bpf_object")
+load("//private:signed_loader.bzl", _bpf_signed_loader = "bpf_signed_loader")
+load("//private:signing_key.bzl", _bpf_signing_key = "bpf_signing_key")
+
+bpf_go_library = _bpf_go_library
+bpf_library = _bpf_library
+bpf_object = _bpf_object
+bpf_signed_loader = _bpf_signed_loader
+bpf_signing_key = _bpf_signing_key

@@ -1,0 +1,161 @@
+"""bpf_object: BPF C to an object file."""
+
+load("@bazel_skylib//lib:paths.bzl", "paths")
+load(":headers.bzl", "HEADER_ATTRS", "HEADER_EXTENSIONS", "collect_headers")
+load(":providers.bzl", "BpfObjectInfo")
+load(":show.bzl", "show")
+load(":toolchain.bzl", "TOOLCHAIN_TYPE")
+
+_DOC = """Compiles BPF C to an ELF object, `<name>.bpf.o`, with BTF and without DWARF.
+
+    bpf_object(
+        name = "execsnoop_bpf",
+        srcs = ["execsnoop.bpf.c"],
+        hdrs = ["event.h"],
+        deps = ["//bpf/common:maps"],
+    )
+
+`#include <...>` finds libbpf's headers, the kernel's UAPI headers and the compiler's own (`stddef.h`, `stdint.h`), all as
+declared by the toolchain, and nothing in the machine's `/usr/include`: BPF programs have no C library.
+
+Byte order, `__TARGET_ARCH_X` and the kernel's headers are those of the target platform: `--platforms` cross-compiles.
+The same sources give the same bytes wherever they are built.
+
+Output groups: `debug`, what the compiler wrote for each source, with DWARF, for `llvm-objdump -S`."""
+
+_ATTRS = HEADER_ATTRS | {
+    "copts": attr.string_list(
+        doc = "Flags for the compiler, after all others.",
+    ),
+    "hdrs": attr.label_list(
+        allow_files = HEADER_EXTENSIONS,
+        doc = "Headers that only these sources include.",
+    ),
+    "mcpu": attr.string(
+        default = "v3",
+        doc = "The BPF instruction set, from `v1` to `v4`. `v3` runs on every kernel that can verify a loader.",
+        values = ["v1", "v2", "v3", "v4"],
+    ),
+    "srcs": attr.label_list(
+        allow_empty = False,
+        allow_files = [".c"],
+        doc = "The sources, by custom named `*.bpf.c`. One, for now: several would have to be linked.",
+        mandatory = True,
+    ),
+    # The tool that links several objects into one: LINKER -out OUT OBJECT... There is none yet.
+    "_linker": attr.label(
+        cfg = "exec",
+        executable = True,
+    ),
+}
+
+# What every program is compiled with. BTF comes from -g; the verifier needs -O2.
+_COPTS = [
+    "-g",
+    "-O2",
+    "-Wall",
+    "-fno-addrsig",
+    "-fno-ident",
+    "-fno-stack-protector",
+    # Distributions patch clang to search here and there: all that can be included is declared.
+    "-nostdinc",
+]
+
+def _compile(ctx, toolchain, headers, src):
+    out = ctx.actions.declare_file("_objs/%s/%s.o" % (ctx.label.name, paths.replace_extension(src.short_path.replace("../", "external/"), "")))
+    args = ctx.actions.args()
+    args.add("-c").add("-target", "bpfeb" if toolchain.endian == "big" else "bpfel")
+    args.add(ctx.attr.mcpu, format = "-mcpu=%s")
+    args.add(toolchain.target_arch, format = "-D__TARGET_ARCH_%s")
+    args.add_all(_COPTS)
+
+    # Paths are in BTF's line info and in __FILE__: as written in the sources, wherever they and generated files are.
+    args.add("-ffile-compilation-dir=.")
+    args.add(ctx.bin_dir.path, format = "-ffile-prefix-map=%s/=")
+    args.add_all(toolchain.headers.system_includes, format_each = "-ffile-prefix-map=%s=/usr/include")
+
+    args.add_all(toolchain.copts)
+    args.add_all(headers.defines, format_each = "-D%s")
+    args.add_all(headers.quote_includes, before_each = "-iquote")
+    args.add_all(headers.includes, before_each = "-I")
+    args.add_all(headers.system_includes, before_each = "-isystem")
+    args.add_all(toolchain.headers.defines, format_each = "-D%s")
+    args.add_all(toolchain.headers.system_includes, before_each = "-idirafter")
+    args.add_all(ctx.attr.copts)
+    args.add(src)
+    args.add("-o", out)
+    ctx.actions.run(
+        arguments = [args],
+        env = toolchain.env,
+        executable = toolchain.clang,
+        inputs = depset([src], transitive = [headers.headers, toolchain.headers.headers]),
+        mnemonic = "BpfCompile",
+        outputs = [out],
+        progress_message = "Compiling BPF %s for %%{label}" % src.short_path,
+        toolchain = TOOLCHAIN_TYPE,
+        tools = toolchain.tools,
+    )
+    return out
+
+def _link(ctx, objects):
+    if not ctx.executable._linker:
+        fail("%s: linking several sources needs a BPF linker, which rules_bpf does not have yet: keep one source, and " % show(ctx.label) +
+             "include the others from it")
+    out = ctx.actions.declare_file("_objs/%s/linked.o" % ctx.label.name)
+    args = ctx.actions.args()
+    args.add("-out", out)
+    args.add_all(objects)
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._linker,
+        inputs = objects,
+        mnemonic = "BpfLink",
+        outputs = [out],
+        progress_message = "Linking BPF %{output}",
+    )
+    return out
+
+def _strip(ctx, toolchain, object):
+    out = ctx.actions.declare_file(ctx.label.name + ".bpf.o")
+    args = ctx.actions.args()
+    args.add("--strip-debug")
+    args.add("-o", out)
+    args.add(object)
+    ctx.actions.run(
+        arguments = [args],
+        env = toolchain.env,
+        executable = toolchain.llvm_strip,
+        inputs = [object],
+        mnemonic = "BpfStrip",
+        outputs = [out],
+        progress_message = "Stripping BPF %{output}",
+        toolchain = TOOLCHAIN_TYPE,
+        tools = toolchain.tools,
+    )
+    return out
+
+def _bpf_object_impl(ctx):
+    toolchain = ctx.toolchains[TOOLCHAIN_TYPE].bpf
+    if toolchain.error:
+        fail("%s: %s" % (show(ctx.label), toolchain.error))
+    headers = collect_headers(ctx)
+    objects = [_compile(ctx, toolchain, headers, src) for src in ctx.files.srcs]
+    object = _strip(ctx, toolchain, objects[0] if len(objects) == 1 else _link(ctx, objects))
+    return [
+        DefaultInfo(files = depset([object])),
+        OutputGroupInfo(debug = depset(objects)),
+        BpfObjectInfo(
+            debug_objects = objects,
+            endian = toolchain.endian,
+            object = object,
+            target_arch = toolchain.target_arch,
+        ),
+    ]
+
+bpf_object = rule(
+    doc = _DOC,
+    implementation = _bpf_object_impl,
+    attrs = _ATTRS,
+    provides = [BpfObjectInfo],
+    toolchains = [TOOLCHAIN_TYPE],
+)

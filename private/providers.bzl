@@ -1,0 +1,60 @@
+"""The providers of all rules; //:providers.bzl is where users load them from."""
+
+BpfLibraryInfo = provider(
+    doc = "Headers for BPF C, with all that they need themselves.",
+    fields = {
+        "defines": "depset of strings: macros, `NAME` or `NAME=VALUE`, that whoever includes the headers must define.",
+        "headers": "depset of Files: the headers, own and of the deps.",
+        "includes": "depset of strings: folders to search for `#include <...>` and `\"...\"`, relative to the execution root.",
+        "quote_includes": "depset of strings: folders to search for `#include \"...\"` only: the roots of the repositories.",
+        "system_includes": "depset of strings: folders to search after all others, and whose headers give no warnings.",
+    },
+)
+
+BpfObjectInfo = provider(
+    doc = "A BPF object file: ELF, with BTF and without DWARF.",
+    fields = {
+        "debug_objects": "list of Files: what the compiler wrote for each source, with DWARF, for llvm-objdump.",
+        "endian": "string: byte order, `little` or `big`.",
+        "object": "File: the object.",
+        "target_arch": "string: the X of `__TARGET_ARCH_X`, the kernel's architecture for which the object was compiled.",
+    },
+)
+
+BpfLoaderInfo = provider(
+    doc = "A signed loader: the bundle that runtime.Load and bpfload take.",
+    fields = {
+        "bundle": "File: the signed bundle (.bpfl).",
+        "key_kind": "string: the kind of the key that signed, `development`, `test` or `production`.",
+        "object": "BpfObjectInfo: what the loader was compiled from.",
+        "schemes": "list of strings: the attestation schemes that the bundle holds loaders for.",
+        "unsigned": "File: the bundle before it was signed.",
+    },
+)
+
+BpfSigningKeyInfo = provider(
+    doc = "A key that signs loaders. Only the signing action may have the private half as its input.",
+    fields = {
+        "certificate": "File: the certificate (X.509, DER or PEM) by which kernels know the key.",
+        "kind": "string: what the key is for, `development`, `test` or `production`.",
+        "label": "Label: the bpf_signing_key target, for messages.",
+        "private_key": "File: the private key (PEM).",
+    },
+)
+
+BpfToolchainInfo = provider(
+    doc = "What compiles BPF C for one target architecture.",
+    fields = {
+        "clang": "string: the compiler's path: absolute, or relative to the execution root.",
+        "copts": "list of strings: flags for each compilation, before the target's own.",
+        "cpu": "string: the target's cpu as `@platforms//cpu` names it.",
+        "endian": "string: the target's byte order, `little` or `big`.",
+        "env": "dict of strings: the tools' environment. It holds the compiler's version, so that caches tell two apart.",
+        "error": "string: why this toolchain cannot be used, or empty.",
+        "headers": "BpfLibraryInfo: the system's headers: libbpf's, the kernel's UAPI, the compiler's own.",
+        "llvm_strip": "string: llvm-strip's path: absolute, or relative to the execution root.",
+        "target_arch": "string: the X of `__TARGET_ARCH_X`.",
+        "tools": "depset of Files: what the tools are made of, where they are labels.",
+        "version": "string: the compiler's version.",
+    },
+)

@@ -1,0 +1,185 @@
+"""Analysis tests: providers, actions and errors of the rules."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//:providers.bzl", "BpfLibraryInfo", "BpfLoaderInfo", "BpfObjectInfo", "BpfSigningKeyInfo")
+
+_MODE = "//command_line_option:compilation_mode"
+_PLATFORMS = "//command_line_option:platforms"
+_TOOLCHAINS = "//command_line_option:extra_toolchains"
+_KEY = str(Label("//signing:key"))
+_KINDS = str(Label("//signing:allowed_kinds"))
+
+def _here(name):
+    return str(Label("//tests/rules:" + name))
+
+def _action(env, mnemonic):
+    found = [a for a in analysistest.target_actions(env) if a.mnemonic == mnemonic]
+    asserts.equals(env, 1, len(found), "actions of mnemonic " + mnemonic)
+    return found[0]
+
+def _names(files):
+    return sorted([f.basename for f in files])
+
+# bpf_library
+
+def _library_impl(ctx):
+    env = analysistest.begin(ctx)
+    info = analysistest.target_under_test(env)[BpfLibraryInfo]
+    asserts.equals(env, ["base.h", "shared.h"], _names(info.headers.to_list()))
+    asserts.equals(env, ["SHARED_DEFINE=2"], info.defines.to_list())
+    asserts.true(env, "tests/rules/testdata/base" in info.includes.to_list(), "the includes of deps are missing")
+    return analysistest.end(env)
+
+_library_test = analysistest.make(_library_impl)
+
+# bpf_object
+
+def _object_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[BpfObjectInfo]
+    asserts.equals(env, "headers.bpf.o", info.object.basename)
+    asserts.equals(env, [info.object], target[DefaultInfo].files.to_list())
+    asserts.equals(env, ctx.attr.endian, info.endian)
+    asserts.equals(env, ctx.attr.arch, info.target_arch)
+
+    compile = _action(env, "BpfCompile")
+    target_name = "bpfeb" if ctx.attr.endian == "big" else "bpfel"
+    for flag in [target_name, "-D__TARGET_ARCH_" + ctx.attr.arch, "-mcpu=v3", "-g", "-O2", "-nostdinc", "-DSHARED_DEFINE=2"]:
+        asserts.true(env, flag in compile.argv, "no %s among the compiler's flags %s" % (flag, compile.argv))
+    asserts.equals(env, [], [a for a in compile.argv if a.startswith("/usr/include")], "folders of the machine are searched")
+
+    inputs = _names(compile.inputs.to_list())
+    for header in ["own.h", "shared.h", "base.h", "generated.h", "bpf_helpers.h"]:
+        asserts.true(env, header in inputs, header + " is no input")
+    asserts.false(env, "unrelated.h" in inputs, "a header that no deps name is an input")
+    asserts.true(env, "--strip-debug" in _action(env, "BpfStrip").argv, "debug information stays")
+    return analysistest.end(env)
+
+def _object_test(platform):
+    return analysistest.make(
+        _object_impl,
+        attrs = {"arch": attr.string(), "endian": attr.string()},
+        config_settings = {_PLATFORMS: _here(platform)},
+    )
+
+_object_x86_64_test = _object_test("linux_x86_64")
+_object_arm64_test = _object_test("linux_arm64")
+_object_armv7_test = _object_test("linux_armv7")
+_object_s390x_test = _object_test("linux_s390x")
+
+# bpf_signed_loader
+
+def _loader_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[BpfLoaderInfo]
+    asserts.equals(env, "objects_loader.bpfl", info.bundle.basename)
+    asserts.equals(env, [info.bundle], target[DefaultInfo].files.to_list())
+    asserts.equals(env, [info.unsigned], target[OutputGroupInfo].unsigned.to_list())
+    asserts.equals(env, [info.object.object], target[OutputGroupInfo].object.to_list())
+    asserts.equals(env, ["map-hash", "payload"], info.schemes)
+    asserts.equals(env, "test", info.key_kind)
+
+    generate = _action(env, "BpfLoaderGen")
+    asserts.true(env, "map-hash,payload" in generate.argv, "no schemes")
+    asserts.true(env, "CONFIG_HZ=250" in generate.argv, "no kconfig value")
+    sign = _action(env, "BpfSign")
+    asserts.true(env, "test_key.pem" in _names(sign.inputs.to_list()), "the key is no input of the signing action")
+    for action in analysistest.target_actions(env):
+        if action.mnemonic != "BpfSign":
+            asserts.false(env, "test_key.pem" in _names(action.inputs.to_list()), "the key is an input of " + action.mnemonic)
+    return analysistest.end(env)
+
+_loader_test = analysistest.make(_loader_impl)
+
+# bpf_signing_key
+
+def _key_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[BpfSigningKeyInfo]
+    asserts.equals(env, "test", info.kind)
+    asserts.equals(env, "test_key.pem", info.private_key.basename)
+    asserts.equals(env, ["test_cert.der"], _names(target[DefaultInfo].files.to_list()), "the private key is shipped")
+    return analysistest.end(env)
+
+_key_test = analysistest.make(_key_impl)
+
+# Errors: targets that must not analyse, with parts of what they say.
+
+def _error_impl(ctx):
+    env = analysistest.begin(ctx)
+    for part in ctx.attr.parts:
+        asserts.expect_failure(env, part)
+    return analysistest.end(env)
+
+def _make_error_test(config_settings = {}):
+    return analysistest.make(
+        _error_impl,
+        attrs = {"parts": attr.string_list()},
+        config_settings = config_settings,
+        expect_failure = True,
+    )
+
+_error_test = _make_error_test()
+_error_with_opt_test = _make_error_test({_MODE: "opt"})
+_error_with_kind_test = _make_error_test({_KINDS: ["production"]})
+_error_with_unknown_kind_test = _make_error_test({_KINDS: ["produktion"]})
+_error_with_no_clang_test = _make_error_test({_TOOLCHAINS: [_here("no_clang_toolchain")]})
+
+_ERRORS = {
+    "clang_and_clang_path": ["set either clang or clang_path"],
+    "clang_without_version": ["version \"unknown\" has no number in it"],
+    "includes_outside": ["\"../../../elsewhere\" leads out of the repository"],
+    "old_clang": ["clang 14.0.6 is too old: rules_bpf needs clang 15 or newer"],
+    "relative_clang": ["clang_path \"bin/clang\" is not absolute"],
+    "several_sources": ["linking several sources needs a BPF linker"],
+    "two_equal_schemes": ["schemes: one is named twice"],
+    "unknown_scheme": ["\"quantum\" is none of map-hash, payload"],
+}
+
+# Configurations that must analyse.
+
+def _analyses_impl(ctx):
+    return analysistest.end(analysistest.begin(ctx))
+
+_opt_with_test_key_test = analysistest.make(_analyses_impl, config_settings = {_MODE: "opt", _KEY: _here("test_key")})
+_opt_tool_test = analysistest.make(_analyses_impl, config_settings = {_MODE: "opt"})
+_opt_with_kind_test = analysistest.make(_analyses_impl, config_settings = {_MODE: "opt", _KINDS: ["development"]})
+
+def rules_tests():
+    """Declares the tests of the targets in the BUILD file."""
+    _library_test(name = "library_test", target_under_test = ":shared")
+    _object_x86_64_test(name = "object_x86_64_test", arch = "x86", endian = "little", target_under_test = ":headers")
+    _object_arm64_test(name = "object_arm64_test", arch = "arm64", endian = "little", target_under_test = ":headers")
+    _object_armv7_test(name = "object_armv7_test", arch = "arm", endian = "little", target_under_test = ":headers")
+    _object_s390x_test(name = "object_s390x_test", arch = "s390", endian = "big", target_under_test = ":headers")
+    _loader_test(name = "loader_test", target_under_test = ":objects_loader")
+    _key_test(name = "key_test", target_under_test = ":test_key")
+
+    for target, parts in _ERRORS.items():
+        _error_test(name = target + "_test", parts = parts, target_under_test = ":" + target)
+    _error_with_opt_test(
+        name = "development_key_with_opt_test",
+        parts = ["a build with -c opt does not sign with the development key", "set --//signing:key=//your:key"],
+        target_under_test = ":default_key_loader",
+    )
+    _error_with_kind_test(
+        name = "kind_not_allowed_test",
+        parts = ["is a test key, and --//signing:allowed_kinds allows only production"],
+        target_under_test = ":objects_loader",
+    )
+    _error_with_unknown_kind_test(
+        name = "unknown_kind_test",
+        parts = ["--//signing:allowed_kinds: no kind of key is called \"produktion\": use development, test, production"],
+        target_under_test = ":objects_loader",
+    )
+    _error_with_no_clang_test(
+        name = "no_clang_test",
+        parts = ["//tests/rules:objects: no clang here, install one"],
+        target_under_test = ":objects",
+    )
+    _opt_with_test_key_test(name = "opt_with_test_key_test", target_under_test = ":default_key_loader")
+    _opt_tool_test(name = "opt_tool_test", target_under_test = ":default_key_tool")
+    _opt_with_kind_test(name = "opt_with_kind_test", target_under_test = ":default_key_loader")

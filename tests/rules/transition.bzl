@@ -1,0 +1,52 @@
+"""Targets as another configuration would have them."""
+
+_MODE = "//command_line_option:compilation_mode"
+_PLATFORMS = "//command_line_option:platforms"
+
+def _configure_impl(settings, attr):
+    return {
+        _MODE: attr.compilation_mode or settings[_MODE],
+        _PLATFORMS: [attr.platform] if attr.platform else settings[_PLATFORMS],
+    }
+
+_configure = transition(
+    implementation = _configure_impl,
+    inputs = [_MODE, _PLATFORMS],
+    outputs = [_MODE, _PLATFORMS],
+)
+
+def _configured_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(output = out, target_file = ctx.file.target)
+    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles([out]))]
+
+configured = rule(
+    doc = "The one file of a target, built for another platform or in another compilation mode.",
+    implementation = _configured_impl,
+    cfg = _configure,
+    attrs = {
+        "compilation_mode": attr.string(doc = "As -c."),
+        "platform": attr.label(doc = "As --platforms."),
+        "target": attr.label(
+            allow_single_file = True,
+            doc = "What to build.",
+            mandatory = True,
+        ),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+)
+
+def _in_tool_impl(ctx):
+    return [DefaultInfo(files = depset(ctx.files.target))]
+
+in_tool = rule(
+    doc = "The files of a target, built for an executable that runs in the build.",
+    implementation = _in_tool_impl,
+    attrs = {"target": attr.label(
+        cfg = "exec",
+        doc = "What to build.",
+        mandatory = True,
+    )},
+)
