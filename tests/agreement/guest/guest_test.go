@@ -1,0 +1,18 @@
+//go:build linux
+
+// Package guest compares the simulated kernel with the one of a virtual machine.
+package guest
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/agreement/loads"
+)
+
+func TestMain(m *testing.M) { guest.Main(m) }
+
+func TestAgreement(t *testing.T) {
+	loads.Compare(t, os.DirFS(guest.DataDir), true)
+}
