@@ -138,6 +138,8 @@ func errnoName(errno unix.Errno) string {
 // Excerpt returns what a verifier log says in the end, in one line: the complaint, the instruction that it is about, and
 // the line of source that the instruction is from. It is empty when the log holds no complaint.
 func Excerpt(log string) string {
+	// From Linux 7.3, a report for people follows (kernel/bpf/diagnostics.c): its title will do.
+	log, report, _ := strings.Cut(log, "\nVerification failed: ")
 	var complaint, insn, source string
 	for _, line := range strings.Split(log, "\n") {
 		line = strings.TrimSpace(line)
@@ -150,6 +152,9 @@ func Excerpt(log string) string {
 		default:
 			complaint = line
 		}
+	}
+	if complaint == "" {
+		complaint, _, _ = strings.Cut(report, "\n")
 	}
 	if complaint == "" {
 		return ""

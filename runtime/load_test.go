@@ -713,6 +713,19 @@ R5 !read_ok
 processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
 `
 	qt.Assert(t, qt.Equals(Excerpt(log), `R5 !read_ok, at "0: (61) r0 = *(u32 *)(r5 +0)", from "int x = *(int *)ptr; @ a.bpf.c:12"`))
+	const report = `
+Verification failed: Register Type Safety: Unreadable register
+
+Reason:
+  R5 has never been initialized on this path, so the verifier cannot use it as an input.
+
+Suggestion:
+  Initialize R5 on every path before this instruction.
+
+processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+`
+	qt.Assert(t, qt.Equals(Excerpt("0: (bf) r0 = r5\nR5 !read_ok\n"+report), `R5 !read_ok, at "0: (bf) r0 = r5"`))
+	qt.Assert(t, qt.Equals(Excerpt("0: (bf) r0 = r5\n"+report), `Register Type Safety: Unreadable register, at "0: (bf) r0 = r5"`))
 	qt.Assert(t, qt.Equals(Excerpt(""), ""))
 	qt.Assert(t, qt.Equals(Excerpt("processed 1 insns (limit 1000000)\n"), ""))
 }

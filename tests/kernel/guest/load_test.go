@@ -6,12 +6,15 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/go-quicktest/qt"
 	"golang.org/x/sys/unix"
 
@@ -162,6 +165,26 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 			qt.Check(t, qt.Equals(ret, want))
 		}
 	},
+	// The example at work: it tells of an execution.
+	"execsnoop_loader": func(t *testing.T, c *runtime.Collection) {
+		l, err := link.AttachTracing(link.TracingOptions{Program: c.Program("on_exec")})
+		qt.Assert(t, qt.IsNil(err))
+		defer l.Close()
+		events, err := ringbuf.NewReader(c.Map("events"))
+		qt.Assert(t, qt.IsNil(err))
+		defer events.Close()
+		events.SetDeadline(time.Now().Add(time.Minute))
+		self, err := os.Executable()
+		qt.Assert(t, qt.IsNil(err))
+		cmd := exec.Command(self, "-test.run=^$")
+		qt.Assert(t, qt.IsNil(cmd.Run()))
+		event, err := events.Read()
+		qt.Assert(t, qt.IsNil(err))
+		// struct event {u32 pid; u32 parent; char comm[16]; char filename[256]}
+		qt.Check(t, qt.Equals(int(nativeEndian.Uint32(event.RawSample)), cmd.Process.Pid))
+		qt.Check(t, qt.Equals(int(nativeEndian.Uint32(event.RawSample[4:])), os.Getpid()))
+		qt.Check(t, qt.Equals(unix.ByteSliceToString(event.RawSample[24:]), self))
+	},
 	"exceptions": func(t *testing.T, c *runtime.Collection) {
 		ret, err := c.Program("thrower").Run(&ebpf.RunOptions{
 			Data:    make([]byte, 64),
@@ -224,7 +247,10 @@ func TestTamperedBundles(t *testing.T) {
 	if s == 0 {
 		t.Skip("this kernel attests no loader")
 	}
-	const file = guest.DataDir + "/features/data.bpfl"
+	file := guest.DataDir + "/execsnoop_loader.bpfl"
+	if _, err := os.Stat(file); err != nil { // without Bazel
+		file = guest.DataDir + "/features/data.bpfl"
+	}
 	for _, part := range []struct {
 		name  string
 		bytes func(b *bundle.Bundle) []byte
