@@ -18,8 +18,10 @@ func Installed() (tools []*Tool) {
 		}
 	}
 	if len(tools) == 0 {
-		if path, err := exec.LookPath("bpftool"); err == nil {
-			tools = append(tools, &Tool{Path: path})
+		for _, name := range []string{"bpftool", "/usr/sbin/bpftool"} { // Debian's place is not on everyone's PATH
+			if path, err := exec.LookPath(name); err == nil {
+				return append(tools, &Tool{Path: path})
+			}
 		}
 	}
 	return tools

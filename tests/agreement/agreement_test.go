@@ -20,7 +20,10 @@ import (
 	"github.com/rules-bpf/rules_bpf/tests/agreement/loads"
 )
 
-var record = flag.Bool("record", false, "record in testdata what the kernels at hand do")
+var (
+	boot   = flag.Bool("kernels", false, "boot the kernels that tests/kernel/fetch-kernels has fetched, which takes minutes")
+	record = flag.Bool("record", false, "boot them and record in testdata what they do")
+)
 
 // files is where the loaders are.
 const files = "../../internal/simkernel/testdata"
@@ -53,6 +56,9 @@ func TestHere(t *testing.T) {
 
 // TestKernels compares it with kernels in virtual machines.
 func TestKernels(t *testing.T) {
+	if !*boot && !*record {
+		t.Skip("what kernels do is recorded; -kernels boots them again")
+	}
 	kernels, err := vm.Kernels()
 	if err != nil {
 		t.Skip(err)

@@ -102,7 +102,7 @@ func real(c Case) (string, error) {
 		create.bytes(80, hash[:]).u32(88, sha256.Size)
 	}
 	m, err := create.call(cmdMapCreate)
-	if errors.Is(err, unix.EPERM) {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		return "", ErrNoBPF
 	}
 	if err != nil {
