@@ -39,6 +39,8 @@ type Signer struct {
 	Certificate *x509.Certificate
 	// Timeout is the longest that a signature may take; 0: no limit.
 	Timeout time.Duration
+	// Env is the program's environment, as os/exec has it; nil: this process's.
+	Env []string
 	// Stderr is where the program's own messages go.
 	Stderr io.Writer
 }
@@ -100,6 +102,7 @@ func (s *Signer) run(in []byte) ([]byte, error) {
 	}
 	out := &limited{left: maxResponse}
 	cmd := exec.CommandContext(ctx, s.Command[0], s.Command[1:]...)
+	cmd.Env = s.Env
 	cmd.Stdin = bytes.NewReader(in)
 	cmd.Stdout = out
 	cmd.Stderr = s.Stderr

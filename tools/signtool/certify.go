@@ -51,7 +51,9 @@ func runCertify(env *environment, flags *flag.FlagSet, args []string) error {
 		if err != nil {
 			return inFlag("public", err)
 		}
-		k = signer.signer(env, pub, nil)
+		if k, err = signer.signer(env, pub, nil); err != nil {
+			return err
+		}
 	}
 	der, err := cert.selfSign(k)
 	if err != nil {

@@ -155,7 +155,7 @@ func (f *identityFlags) identity(env *environment) (*signing.Identity, error) {
 // privateKey returns the key in a file, or that of a signer program.
 func (f *identityFlags) privateKey(env *environment, cert *x509.Certificate) (crypto.Signer, error) {
 	if f.key == "" {
-		return f.signer.signer(env, cert.PublicKey, cert), nil
+		return f.signer.signer(env, cert.PublicKey, cert)
 	}
 	key, err := signing.LoadKey(f.key, func() ([]byte, error) { return f.passphrase.require(env) })
 	return key, inFlag("key", err)
@@ -165,6 +165,7 @@ func (f *identityFlags) privateKey(env *environment, cert *x509.Certificate) (cr
 type signerFlags struct {
 	command string
 	args    stringList
+	env     stringList
 	key     string
 	timeout time.Duration
 }
@@ -172,19 +173,29 @@ type signerFlags struct {
 func (f *signerFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.command, "signer", "", "`program` that makes the signatures, instead of -key (docs/signer-protocol.md)")
 	flags.Var(&f.args, "signer-arg", "an `argument` for the program; may be repeated")
+	flags.Var(&f.env, "signer-env", "`name` of an environment variable that the program gets, and must be set; may be repeated (default all)")
 	flags.StringVar(&f.key, "signer-key", "", "`name` of the key, as the program knows it")
 	flags.DurationVar(&f.timeout, "signer-timeout", 2*time.Minute, "how long the program may take for a signature")
 }
 
-func (f *signerFlags) signer(env *environment, public crypto.PublicKey, cert *x509.Certificate) crypto.Signer {
+func (f *signerFlags) signer(env *environment, public crypto.PublicKey, cert *x509.Certificate) (crypto.Signer, error) {
+	var vars []string
+	for _, name := range f.env {
+		value, ok := os.LookupEnv(name)
+		if !ok {
+			return nil, inFlag("signer-env", fmt.Errorf("the environment variable %s is not set (bazel passes it on with --action_env=%[1]s)", name))
+		}
+		vars = append(vars, name+"="+value)
+	}
 	return &plugin.Signer{
 		Command:     append([]string{f.command}, f.args...),
+		Env:         vars,
 		Key:         f.key,
 		PublicKey:   public,
 		Certificate: cert,
 		Timeout:     f.timeout,
 		Stderr:      env.stderr,
-	}
+	}, nil
 }
 
 // loadCertificate reads the signer's certificate that a flag names.

@@ -63,3 +63,24 @@ func TestKMSSigner(t *testing.T) {
 		})
 	}
 }
+
+// A signer gets the variables that -signer-env names and no others, and all of them must be there.
+func TestSignerEnvironment(t *testing.T) {
+	s := newTool(t)
+	script := s.path("signer")
+	qt.Assert(t, qt.IsNil(os.WriteFile(script, []byte("#!/bin/sh\necho \"pin=$TEST_PIN other=$TEST_OTHER\" >&2\nexit 1\n"), 0o755)))
+	t.Setenv("TEST_PIN", "1234")
+	t.Setenv("TEST_OTHER", "5678")
+	args := []string{"sign", "-signer", script, "-cert", rsaCert, "-in", s.bundle("in.bpfl", small()), "-out", s.path("out")}
+
+	qt.Assert(t, qt.Equals(s.run(args...), exitFails))
+	qt.Assert(t, qt.StringContains(s.stderr.String(), "pin=1234 other=5678"))
+
+	s.stderr.Reset()
+	qt.Assert(t, qt.Equals(s.run(append(args, "-signer-env", "TEST_PIN")...), exitFails))
+	qt.Assert(t, qt.StringContains(s.stderr.String(), "pin=1234 other=\n"))
+
+	s.stderr.Reset()
+	qt.Assert(t, qt.Equals(s.run(append(args, "-signer-env", "TEST_MISSING")...), exitFails))
+	qt.Assert(t, qt.StringContains(s.stderr.String(), "the environment variable TEST_MISSING is not set"))
+}
