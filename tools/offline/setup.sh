@@ -36,17 +36,17 @@ is() { [ "$(cat "$C/$1" 2>/dev/null)" = "$2" ]; }
 
 command -v go >/dev/null || die "needs Go on PATH"
 cd "$here/../.."  # its go.mod says which Go
-unpacked=$(hash "$here/debian.sh")
-installed=$(hash "$unpacked" "$here/packages.txt")
+unpacked=$(hash "$here/unpack.sh")
+installed=$(hash "$unpacked" "$here"/{install.sh,packages.txt})
 if ! is installed "$installed"; then
   say "Setting up Bazel from Debian forky in $C, once: about 3 minutes, 2 GB."
   rm -f "$C/installed"
   if ! is unpacked "$unpacked"; then
     rm -f "$C/unpacked"
-    step 1 "unpacking Debian forky" "$here/debian.sh" unpack
+    step 1 "unpacking Debian forky" "$here/unpack.sh"
     echo "$unpacked" >"$C/unpacked"
   fi
-  step 2 "installing Bazel, clang and the tests' tools" "$here/debian.sh" install
+  step 2 "installing Bazel, clang and the tests' tools" "$here/install.sh"
   echo "$installed" >"$C/installed"
 fi
 
