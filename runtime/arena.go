@@ -7,6 +7,7 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
@@ -21,6 +22,9 @@ func (l *load) fillArena(fd int, m *bundle.Map) error {
 	}
 	end := uint64(m.Arena.Offset) + uint64(m.Arena.Size)
 	size := uint64(m.MaxEntries) * uint64(os.Getpagesize())
+	if m.Type != uint32(ebpf.Arena) { // nothing but an arena is written to: what other maps hold is the loader's to say
+		return &mismatch{fmt.Sprintf("map %s has the variables of an arena, and is none", m.Name)}
+	}
 	if end > uint64(len(l.bundle.Blob)) || m.ArenaOffset > size || uint64(m.Arena.Size) > size-m.ArenaOffset {
 		return &mismatch{fmt.Sprintf("the variables of arena %s lie outside of it", m.Name)}
 	}

@@ -120,12 +120,16 @@ func (l *load) explainRun(e *LoadError) *LoadError {
 		e.Err, e.Detail, e.Hint = ErrTampered, "the metadata is not the one that the loader was made for", "use the bundle as it was built"
 		return e
 	}
-	what, verified := l.whereFailed()
-	if e.Detail = "at " + what; verified && Excerpt(e.Log) != "" {
+	what, verified, m := l.whereFailed()
+	e.Detail, e.Err = "at "+what, ErrLoaderFailed
+	switch {
+	case verified && Excerpt(e.Log) != "":
 		e.Err = ErrVerifierRefused
 		return e
+	case m != nil && m.MaxEntries == 0 && e.Errno == unix.EINVAL:
+		e.Hint = "give map " + m.Name + " its max_entries in the source: what is signed cannot be changed when it is loaded"
+		return e
 	}
-	e.Err = ErrLoaderFailed
 	e.Hint = map[unix.Errno]string{
 		unix.ENOENT:     "the kernel lacks a function or type that the object attaches to or uses",
 		unix.ESRCH:      "the kernel lacks a function or type that the object attaches to or uses",
@@ -136,27 +140,29 @@ func (l *load) explainRun(e *LoadError) *LoadError {
 	return e
 }
 
-// whereFailed says what a failing loader could not make, and whether a verifier had to do with it: the first of those that
-// have no descriptor in the context. Loaders make them in the bundle's order.
-func (l *load) whereFailed() (what string, verified bool) {
+// whereFailed says what a failing loader could not make: the first thing that has no descriptor in the context, since
+// loaders make them in the bundle's order. It also says whether a verifier had to do with it, or which map it was about.
+func (l *load) whereFailed() (what string, verified bool, about *bundle.Map) {
 	b := l.bundle
 	if l.failed == nil {
-		return "its start", false
+		return "its start", false, nil
 	}
 	for i := range b.Maps {
-		if getFD(l.failed, b.Maps[i].Ctx) == absent {
-			if i == 0 {
-				return "the types, the kernel's functions and types that it looks for, or map " + b.Maps[i].Name, false
-			}
-			return "map " + b.Maps[i].Name, false
+		m := &b.Maps[i]
+		switch {
+		case getFD(l.failed, m.Ctx) != absent:
+		case i == 0:
+			return "the types, the kernel's functions and types that it looks for, or map " + m.Name, false, m
+		default:
+			return "map " + m.Name, false, m
 		}
 	}
 	for i := range b.Programs {
 		if getFD(l.failed, b.Programs[i].Ctx) == absent {
-			return "program " + b.Programs[i].Name, true
+			return "program " + b.Programs[i].Name, true, nil
 		}
 	}
-	return "the filling of the maps", false
+	return "the filling of the maps", false, nil
 }
 
 // bakedIn says whether a map-hash loader compares the map with this blob's hash: whether its instructions load the four

@@ -49,6 +49,8 @@ type handmade struct {
 	badProgram bool
 	// extraMap makes a second map, of which the bundle says nothing.
 	extraMap bool
+	// noEntries makes the map without room for entries, which the kernel refuses.
+	noEntries bool
 	// result is returned at once, if not 0.
 	result int32
 }
@@ -65,7 +67,9 @@ func (h handmade) blob() []byte {
 	u32(handMapAttr, uint32(ebpf.Array))
 	u32(handMapAttr+4, 4)
 	u32(handMapAttr+8, 8)
-	u32(handMapAttr+12, 3)
+	if !h.noEntries {
+		u32(handMapAttr+12, 3)
+	}
 	copy(b[handMapAttr+28:], handName())
 	u32(handProgAttr, uint32(ebpf.SocketFilter))
 	u32(handProgAttr+4, 2)

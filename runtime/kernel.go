@@ -90,7 +90,7 @@ var (
 	// check_ptr_to_map_access).
 	loaderCapabilities = []capability{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_PERFMON, "CAP_PERFMON"}}
 	// Its programs, if they have to do with the network.
-	programCapabilities = append(loaderCapabilities[:2:2], capability{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"})
+	programCapabilities = []capability{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_PERFMON, "CAP_PERFMON"}, {unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}}
 )
 
 // missingCapabilities returns those that the calling thread does not have. CAP_SYS_ADMIN is as good as all of them

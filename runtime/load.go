@@ -73,7 +73,7 @@ func loadInto(ctx context.Context, kernel sys.Kernel, types types, b *bundle.Bun
 		return nil, failed
 	}
 	if c.unsigned {
-		c.warn("loading BPF without a signature", "object", b.Object.Name, "scheme", l.loader.Scheme.String())
+		c.logf("warning: loading %s (BPF) without a signature", b.Object.Name)
 	}
 	var coll *Collection
 	var failed *LoadError

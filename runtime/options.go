@@ -4,7 +4,7 @@ package runtime
 
 import (
 	"fmt"
-	"log/slog"
+	"log"
 	"slices"
 	"strconv"
 
@@ -76,7 +76,7 @@ type config struct {
 	schemes     []bundle.Scheme
 	unsigned    bool
 	logLevel    uint32
-	logger      *slog.Logger
+	logf        func(format string, args ...any)
 	pinRoot     string
 }
 
@@ -84,7 +84,7 @@ type config struct {
 type Option func(*config)
 
 func newConfig(opts []Option) *config {
-	c := &config{logLevel: 1, pinRoot: "/sys/fs/bpf"}
+	c := &config{logLevel: 1, logf: log.Printf, pinRoot: "/sys/fs/bpf"}
 	for _, opt := range opts {
 		opt(c)
 	}
@@ -123,7 +123,7 @@ func RequireSchemes(schemes ...bundle.Scheme) Option {
 }
 
 // AllowUnsigned loads without a signature, whether the bundle has one or not. It is for development, and each such load
-// is logged as a warning. Without it nothing is ever loaded unsigned.
+// is logged. Without it nothing is ever loaded unsigned.
 func AllowUnsigned() Option {
 	return func(c *config) { c.unsigned = true }
 }
@@ -134,21 +134,13 @@ func VerifierLog(level uint32) Option {
 	return func(c *config) { c.logLevel = level }
 }
 
-// Logger sets where warnings go, instead of slog.Default.
-func Logger(l *slog.Logger) Option {
-	return func(c *config) { c.logger = l }
+// Logf sets where warnings go, instead of log.Printf.
+func Logf(logf func(format string, args ...any)) Option {
+	return func(c *config) { c.logf = logf }
 }
 
 // PinRoot sets the folder, on a bpf filesystem, where maps are pinned whose object asks for it (LIBBPF_PIN_BY_NAME),
 // instead of /sys/fs/bpf.
 func PinRoot(dir string) Option {
 	return func(c *config) { c.pinRoot = dir }
-}
-
-func (c *config) warn(msg string, args ...any) {
-	l := c.logger
-	if l == nil {
-		l = slog.Default()
-	}
-	l.Warn(msg, args...)
 }
