@@ -33,12 +33,16 @@ BpfLoaderInfo = provider(
 )
 
 BpfSigningKeyInfo = provider(
-    doc = "A key that signs loaders. Only the signing action may have the private half as its input.",
+    doc = "A key that signs loaders: a private key in a file, or a signer. Only the signing action may have the private half as its input.",
     fields = {
         "certificate": "File: the certificate (X.509, DER or PEM) by which kernels know the key.",
+        "env": "list of strings: names of the environment variables that the signer gets.",
         "kind": "string: what the key is for, `development`, `test` or `production`.",
         "label": "Label: the bpf_signing_key target, for messages.",
-        "private_key": "File: the private key (PEM).",
+        "private_key": "File: the private key (PEM), or None.",
+        "signer": "FilesToRunProvider: the program that signs, or None.",
+        "signer_args": "list of strings: its arguments.",
+        "signer_key": "string: the key's name, as the signer knows it.",
     },
 )
 

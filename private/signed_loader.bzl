@@ -120,25 +120,40 @@ def _sign(ctx, key, unsigned):
     out = ctx.actions.declare_file(ctx.label.name + ".bpfl")
     args = ctx.actions.args()
     args.add("sign")
-    args.add("-key", key.private_key)
     args.add("-cert", key.certificate)
     args.add("-kind", key.kind)
     args.add("-in", unsigned)
     args.add("-out", out)
+
+    # no-remote: neither executed nor cached remotely, so the key stays here. The disk cache keeps what was signed, as
+    # the output tree does.
+    requirements = {
+        "no-remote": "1",
+        "no-remote-cache": "1",
+        "no-remote-exec": "1",
+    }
+    if key.signer:
+        # A signer reaches devices, sockets and networks, and each signature is one that somebody counts.
+        requirements |= {"local": "1", "no-cache": "1", "requires-network": "1"}
+        path = key.signer.executable.path
+        args.add("-signer", path if "/" in path else "./" + path)
+        args.add_all(key.signer_args, before_each = "-signer-arg")
+        args.add_all(["PATH"] + key.env, before_each = "-signer-env")
+        if key.signer_key:
+            args.add("-signer-key", key.signer_key)
+    else:
+        args.add("-key", key.private_key)
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._signtool,
-        # no-remote: neither executed nor cached remotely, so the key stays here. The disk cache keeps what was signed, as
-        # the output tree does.
-        execution_requirements = {
-            "no-remote": "1",
-            "no-remote-cache": "1",
-            "no-remote-exec": "1",
-        },
-        inputs = [key.private_key, key.certificate, unsigned],
+        execution_requirements = requirements,
+        inputs = [f for f in [key.private_key, key.certificate, unsigned] if f],
         mnemonic = "BpfSign",
         outputs = [out],
         progress_message = "Signing %{output}",
+        tools = [key.signer] if key.signer else [],
+        # What --action_env passes on, of which signtool gives the signer what the key names.
+        use_default_shell_env = bool(key.signer),
     )
     return out
 

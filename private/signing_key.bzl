@@ -1,10 +1,11 @@
 """bpf_signing_key: a key that signs loaders."""
 
 load(":providers.bzl", "BpfSigningKeyInfo")
+load(":show.bzl", "show")
 
 KINDS = ["development", "test", "production"]
 
-_DOC = """A key that signs loaders, in files.
+_DOC = """A key that signs loaders: in files, or wherever a signer reaches it.
 
     bpf_signing_key(
         name = "ci_key",
@@ -14,13 +15,30 @@ _DOC = """A key that signs loaders, in files.
     )
 
 Choose it for a whole build with `--@rules_bpf//signing:key=//path/to:ci_key`, or for one loader with the attribute
-`signing_key` of `bpf_signed_loader`. Keep a production key out of the repository."""
+`signing_key` of `bpf_signed_loader`. Keep a production key out of the repository:
+
+    bpf_signing_key(
+        name = "release_key",
+        certificate = "release.der",
+        env = ["PKCS11_MODULE"],
+        kind = "production",
+        signer = "//tools:pkcs11_signer",
+        signer_key = "pkcs11:token=release;object=bpf?pin-source=/run/secrets/pin",
+    )
+
+A signer is a program that speaks a small protocol (docs/signer-protocol.md). It runs on the local machine, outside the sandbox
+and with the network, and what it signed is kept in no cache. Of the environment it has `PATH` and the variables that `env`
+names, each of which must be passed on by `--action_env=NAME`. Bazel passes such a variable to other actions as well, so let it
+say where a secret is, not what it is."""
 
 _ATTRS = {
     "certificate": attr.label(
         allow_single_file = [".pem", ".der", ".crt", ".cer"],
         doc = "The certificate (X.509, DER or PEM) by which kernels know the key. It must have a SubjectKeyIdentifier.",
         mandatory = True,
+    ),
+    "env": attr.string_list(
+        doc = "Names of environment variables that the signer needs. A build without `--action_env=NAME` for each of them fails.",
     ),
     "kind": attr.string(
         default = "test",
@@ -30,20 +48,41 @@ _ATTRS = {
     ),
     "private_key": attr.label(
         allow_single_file = [".pem", ".key"],
-        doc = "The private key (PEM), RSA or ECDSA. Only the signing action reads it, and it is never sent to a remote cache or executor.",
-        mandatory = True,
+        doc = "The private key (PEM), RSA or ECDSA. Only the signing action reads it, and it is never sent to a remote cache or executor. " +
+              "Either this or `signer`.",
+    ),
+    "signer": attr.label(
+        allow_files = True,
+        cfg = "exec",
+        doc = "The program that makes signatures, instead of `private_key`.",
+        executable = True,
+    ),
+    "signer_args": attr.string_list(
+        doc = "Arguments for the signer.",
+    ),
+    "signer_key": attr.string(
+        doc = "The key's name, as the signer knows it. It is no secret: it is on the command line and in Bazel's logs.",
     ),
 }
 
 def _bpf_signing_key_impl(ctx):
+    if bool(ctx.file.private_key) == bool(ctx.attr.signer):
+        fail("%s: set either private_key or signer" % show(ctx.label))
+    for name in ["env", "signer_args", "signer_key"]:
+        if getattr(ctx.attr, name) and not ctx.attr.signer:
+            fail("%s: %s is for a signer, and none is set" % (show(ctx.label), name))
     return [
         # The certificate alone: whoever has the key in `data` by mistake does not ship its private half.
         DefaultInfo(files = depset([ctx.file.certificate])),
         BpfSigningKeyInfo(
             certificate = ctx.file.certificate,
+            env = ctx.attr.env,
             kind = ctx.attr.kind,
             label = ctx.label,
             private_key = ctx.file.private_key,
+            signer = ctx.attr.signer[DefaultInfo].files_to_run if ctx.attr.signer else None,
+            signer_args = ctx.attr.signer_args,
+            signer_key = ctx.attr.signer_key,
         ),
     ]
 

@@ -93,6 +93,16 @@ def _loader_impl(ctx):
 
 _loader_test = analysistest.make(_loader_impl)
 
+def _signer_impl(ctx):
+    env = analysistest.begin(ctx)
+    sign = _action(env, "BpfSign")
+    asserts.equals(env, [], [f for f in _names(sign.inputs.to_list()) if f.endswith(".pem")], "a private key is an input")
+    for word in ["-slot", "7", "bpf", "TEST_SIGNER_PIN"]:
+        asserts.true(env, word in sign.argv, "no %s in %s" % (word, sign.argv))
+    return analysistest.end(env)
+
+_signer_test = analysistest.make(_signer_impl)
+
 # bpf_signing_key
 
 def _key_impl(ctx):
@@ -131,12 +141,15 @@ _error_with_no_clang_test = _make_error_test({_TOOLCHAINS: [_here("no_clang_tool
 _ERRORS = {
     "clang_and_clang_path": ["set either clang or clang_path"],
     "clang_without_version": ["version \"unknown\" has no number in it"],
+    "env_without_signer": ["env is for a signer, and none is set"],
     "includes_outside": ["\"../../../elsewhere\" leads out of the repository"],
     "old_clang": ["clang 14.0.6 is too old: rules_bpf needs clang 15 or newer"],
     "relative_clang": ["clang_path \"bin/clang\" is not absolute"],
     "several_sources": ["linking several sources needs a BPF linker"],
     "two_equal_schemes": ["schemes: one is named twice"],
+    "two_private_keys": ["set either private_key or signer"],
     "unknown_scheme": ["\"quantum\" is none of map-hash, payload"],
+    "verify_nothing": ["set either certificate or policy"],
 }
 
 # Configurations that must analyse.
@@ -156,6 +169,7 @@ def rules_tests():
     _object_armv7_test(name = "object_armv7_test", arch = "arm", endian = "little", target_under_test = ":headers")
     _object_s390x_test(name = "object_s390x_test", arch = "s390", endian = "big", target_under_test = ":headers")
     _loader_test(name = "loader_test", target_under_test = ":objects_loader")
+    _signer_test(name = "signer_action_test", target_under_test = ":signer_loader")
     _key_test(name = "key_test", target_under_test = ":test_key")
 
     for target, parts in _ERRORS.items():

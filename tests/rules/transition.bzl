@@ -1,18 +1,20 @@
 """Targets as another configuration would have them."""
 
+_ACTION_ENV = "//command_line_option:action_env"
 _MODE = "//command_line_option:compilation_mode"
 _PLATFORMS = "//command_line_option:platforms"
 
 def _configure_impl(settings, attr):
     return {
+        _ACTION_ENV: settings[_ACTION_ENV] + attr.action_env,
         _MODE: attr.compilation_mode or settings[_MODE],
         _PLATFORMS: [attr.platform] if attr.platform else settings[_PLATFORMS],
     }
 
 _configure = transition(
     implementation = _configure_impl,
-    inputs = [_MODE, _PLATFORMS],
-    outputs = [_MODE, _PLATFORMS],
+    inputs = [_ACTION_ENV, _MODE, _PLATFORMS],
+    outputs = [_ACTION_ENV, _MODE, _PLATFORMS],
 )
 
 def _configured_impl(ctx):
@@ -25,6 +27,7 @@ configured = rule(
     implementation = _configured_impl,
     cfg = _configure,
     attrs = {
+        "action_env": attr.string_list(doc = "As --action_env."),
         "compilation_mode": attr.string(doc = "As -c."),
         "platform": attr.label(doc = "As --platforms."),
         "target": attr.label(
