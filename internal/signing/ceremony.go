@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 )
 
@@ -46,7 +47,7 @@ func (id *Identity) SignTBS(in, out string) ([]string, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		if err := WriteFile(name, signatures[name], 0o644); err != nil {
+		if err := atomicfile.Write(name, signatures[name], 0o644); err != nil {
 			return nil, err
 		}
 	}

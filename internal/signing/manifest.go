@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 )
 
@@ -106,7 +107,7 @@ func WriteTBS(dir string, b *bundle.Bundle) error {
 	}
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
-		if err := WriteFile(filepath.Join(dir, tbsName(l.Scheme)), b.SignedBytes(l), 0o644); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, tbsName(l.Scheme)), b.SignedBytes(l), 0o644); err != nil {
 			return err
 		}
 	}
@@ -114,7 +115,7 @@ func WriteTBS(dir string, b *bundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(filepath.Join(dir, ManifestName), data, 0o644)
+	return atomicfile.Write(filepath.Join(dir, ManifestName), data, 0o644)
 }
 
 // changes says what differs between what the manifest was made from and a bundle.

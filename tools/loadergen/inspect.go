@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/golden"
 	"github.com/rules-bpf/rules_bpf/internal/report"
@@ -111,7 +112,7 @@ func runGolden(args []string, stdout, stderr io.Writer) error {
 	case err != nil:
 		return err
 	case *update != "":
-		return write(*update, []byte(text))
+		return atomicfile.Write(*update, []byte(text), 0o644)
 	case *check != "":
 		want, err := os.ReadFile(*check)
 		if err != nil {
@@ -154,5 +155,5 @@ func runReport(args []string, stdout, stderr io.Writer) error {
 		_, err := stdout.Write(page.Bytes())
 		return err
 	}
-	return write(*html, page.Bytes())
+	return atomicfile.Write(*html, page.Bytes(), 0o644)
 }

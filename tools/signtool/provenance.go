@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/provenance"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
@@ -48,5 +49,5 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	return inFlag("out", signing.WriteFile(*out, data, 0o644))
+	return inFlag("out", atomicfile.Write(*out, data, 0o644))
 }
