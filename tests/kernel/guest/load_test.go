@@ -241,7 +241,8 @@ func nothingLeft(t *testing.T, before counts) {
 	t.Fatalf("the kernel has %+v, and had %+v before", now, before)
 }
 
-// A byte changed in the instructions, the blob or the signature: the kernel or the loader refuses, and nothing is made.
+// A byte changed in the instructions, the blob or the signature: the kernel or the loader refuses, and nothing is made. Of the
+// signature, every byte is tried.
 func TestTamperedBundles(t *testing.T) {
 	s := scheme(t)
 	if s == 0 {
@@ -254,29 +255,46 @@ func TestTamperedBundles(t *testing.T) {
 	for _, part := range []struct {
 		name  string
 		bytes func(b *bundle.Bundle) []byte
+		// step is how many bytes are changed: one in so many.
+		step int
+		// unread are bytes that the kernel does not look at.
+		unread func(at int) bool
 	}{
-		{"instructions", func(b *bundle.Bundle) []byte { return b.Loader(s).Insns }},
-		{"blob", func(b *bundle.Bundle) []byte { return b.Blob }},
-		{"signature", func(b *bundle.Bundle) []byte { return b.Loader(s).Signatures[0].CMS }},
+		{"instructions", func(b *bundle.Bundle) []byte { return b.Loader(s).Insns }, 31, nil},
+		{"blob", func(b *bundle.Bundle) []byte { return b.Blob }, 89, nil},
+		{"signature", func(b *bundle.Bundle) []byte { return b.Loader(s).Signatures[0].CMS }, 1, unreadCMS},
 	} {
 		t.Run(part.name, func(t *testing.T) {
-			n := len(part.bytes(readBundle(t, file)))
+			n, taken := len(part.bytes(readBundle(t, file))), 0
 			before := objects(t)
-			for at := 0; at < n; at += max(1, n/24) {
+			for at := 0; at < n; at += part.step {
 				b := readBundle(t, file)
 				part.bytes(b)[at] ^= 1
 				c, err := loadSigned(t, b)
 				if err == nil {
 					c.Close()
-					t.Fatalf("byte %d of %d changed, and the bundle loaded", at, n)
+					if taken++; part.unread == nil || !part.unread(at) {
+						t.Errorf("byte %d of %d changed, and the bundle loaded", at, n)
+					}
+					continue
 				}
 				var refused *runtime.LoadError
 				qt.Assert(t, qt.ErrorAs(err, &refused))
 				qt.Check(t, qt.IsTrue(refused.Step == runtime.StepLoad || refused.Step == runtime.StepRun), qt.Commentf("byte %d: %v", at, err))
 			}
+			t.Logf("%d bytes changed, %d of them make no difference to the kernel", (n+part.step-1)/part.step, taken)
 			nothingLeft(t, before)
 		})
 	}
+}
+
+// unreadCMS tells the 12 of an RSA signature's 375 bytes in which kernels take another value, because they do not look at them:
+// the tags of the two sets, for which a sequence will do; the list of digest algorithms, which the signer's own says again;
+// and the tag of the signature algorithm's empty parameters (crypto/asymmetric_keys/pkcs7.asn1). The key's name, the
+// digest algorithm that counts and the signature value are none of them, so nothing is verified that was not signed.
+func unreadCMS(at int) bool {
+	const digestAlgorithms, signerInfos, parameters = 26, 54, 113
+	return at == digestAlgorithms || at >= 32 && at <= 40 || at == signerInfos || at == parameters
 }
 
 func TestUnsignedIsRefused(t *testing.T) {
