@@ -31,8 +31,9 @@ step() {
   say "$((SECONDS - start)) s"
 }
 
-# A stamp holds the hash of what a step was last made from.
-is() { [ "$(cat "$C/$1" 2>/dev/null)" = "$2" ]; }
+# A stamp holds the hash of what a step was made from. Packages are only ever added,
+# so what another checkout's list has installed still stands: a line for each.
+is() { grep -qxs "$2" "$C/$1"; }
 
 command -v go >/dev/null || die "needs Go on PATH"
 cd "$here/../.."  # its go.mod says which Go
@@ -40,14 +41,13 @@ unpacked=$(hash "$here/unpack.sh")
 installed=$(hash "$unpacked" "$here"/{install.sh,packages.txt})
 if ! is installed "$installed"; then
   say "Setting up Bazel from Debian forky in $C, once: about 3 minutes, 2 GB."
-  rm -f "$C/installed"
   if ! is unpacked "$unpacked"; then
-    rm -f "$C/unpacked"
+    rm -f "$C/unpacked" "$C/installed"
     step 1 "unpacking Debian forky" "$here/unpack.sh"
     echo "$unpacked" >"$C/unpacked"
   fi
   step 2 "installing Bazel, clang and the tests' tools" "$here/install.sh"
-  echo "$installed" >"$C/installed"
+  echo "$installed" >>"$C/installed"
 fi
 
 debian=$tree/usr/share/bazel goroot=$(go env GOROOT)
