@@ -32,6 +32,7 @@ type policyFile struct {
 	Kinds   []string `json:"kinds"`
 	Schemes []string `json:"schemes"`
 	Hashes  []string `json:"hashes"`
+	Audit   string   `json:"minimum_audit"`
 }
 
 // LoadPolicy reads a policy file and the certificates that it names.
@@ -104,6 +105,10 @@ func ParsePolicy(data []byte, dir string) (*Policy, error) {
 			return nil, err
 		}
 		p.Hashes = append(p.Hashes, h)
+	}
+	var err error
+	if p.MinimumAudit, err = parseAudit(file.Audit); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

@@ -70,6 +70,8 @@ type Policy struct {
 	Schemes []bundle.Scheme
 	// Hashes are the digest algorithms that are allowed; empty: SHA-256, SHA-384 and SHA-512.
 	Hashes []crypto.Hash
+	// MinimumAudit is what must be proven of the loaders.
+	MinimumAudit Audit
 	// Time is when the certificates must be valid; zero: now.
 	Time time.Time
 }
@@ -108,6 +110,9 @@ func (p *Policy) Check(b *bundle.Bundle) (*Report, error) {
 		if err := p.checkLoader(b, &b.Loaders[i], report); err != nil {
 			errs = append(errs, fmt.Errorf("%v loader: %w", b.Loaders[i].Scheme, err))
 		}
+	}
+	if err := p.MinimumAudit.check(b); err != nil {
+		errs = append(errs, err)
 	}
 	return report, errors.Join(errs...)
 }

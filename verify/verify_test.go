@@ -213,7 +213,8 @@ func TestLoadPolicy(t *testing.T) {
 		"roots": [` + string(quoted) + `],
 		"kinds": ["production", "test"],
 		"schemes": ["map-hash", "payload"],
-		"hashes": ["sha384"]
+		"hashes": ["sha384"],
+		"minimum_audit": "proven"
 	}`)
 	p, err := verify.LoadPolicy(path)
 	qt.Assert(t, qt.IsNil(err))
@@ -223,10 +224,15 @@ func TestLoadPolicy(t *testing.T) {
 		Kinds:   []string{bundle.KindProduction, bundle.KindTest},
 		Schemes: bundle.Schemes,
 		Hashes:  []crypto.Hash{crypto.SHA384},
+
+		MinimumAudit: verify.AuditProven,
 	}))
 	p.Time = now
-	b := small()
+	b := small() // signed, and it proves nothing
 	alice.sign(t, b, bundle.KindProduction, crypto.SHA384)
+	_, err = p.Check(b)
+	qt.Assert(t, qt.ErrorIs(err, verify.ErrAudit))
+	p.MinimumAudit = verify.AuditNone
 	_, err = p.Check(b)
 	qt.Assert(t, qt.IsNil(err))
 
@@ -244,6 +250,7 @@ func TestLoadPolicy(t *testing.T) {
 		{"kind", `{"version": 1, "signers": [{"certificate": "alice.der"}], "kinds": ["holiday"]}`, "holiday"},
 		{"scheme", `{"version": 1, "signers": [{"certificate": "alice.der"}], "schemes": ["rot13"]}`, "rot13"},
 		{"hash", `{"version": 1, "signers": [{"certificate": "alice.der"}], "hashes": ["md5"]}`, "md5"},
+		{"audit", `{"version": 1, "signers": [{"certificate": "alice.der"}], "minimum_audit": "nice"}`, "unknown minimum audit \"nice\""},
 		{"root", `{"version": 1, "signers": [{"certificate": "alice.der"}], "roots": ["none.pem"]}`, "none.pem"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
