@@ -74,17 +74,17 @@ func (h *softHSM) ok(name string, args ...string) string {
 	return stdout.String()
 }
 
-// programs builds this signer and signtool.
-func (h *softHSM) programs() (signer, signtool string) {
+// build builds the program in a folder.
+func (h *softHSM) build(dir string) (program string) {
 	h.t.Helper()
-	signer, signtool = h.path("pkcs11"), h.path("signtool")
-	for program, dir := range map[string]string{signer: ".", signtool: filepath.Join("..", "..", "tools", "signtool")} {
-		cmd := exec.Command("go", "build", "-o", program, ".")
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		qt.Assert(h.t, qt.IsNil(err), qt.Commentf("%s", out))
-	}
-	return signer, signtool
+	dir, err := filepath.Abs(dir)
+	qt.Assert(h.t, qt.IsNil(err))
+	program = h.path(filepath.Base(dir))
+	cmd := exec.Command("go", "build", "-o", program, ".")
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	qt.Assert(h.t, qt.IsNil(err), qt.Commentf("%s", out))
+	return program
 }
 
 // newKey generates a key pair in the token. Its private half never leaves it.
@@ -128,9 +128,12 @@ func (h *softHSM) newKey(label string, id byte, curve asn1.ObjectIdentifier) {
 // and by openssl.
 func TestSignWithSoftHSM(t *testing.T) {
 	h := newSoftHSM(t)
-	signer, signtool := h.programs()
-	unsigned, err := filepath.Abs(filepath.Join("testdata", "small.bpfl"))
+	root := filepath.Join("..", "..")
+	signer, signtool := h.build("."), h.build(filepath.Join(root, "tools", "signtool"))
+	object, err := filepath.Abs(filepath.Join(root, "internal", "object", "testdata", "data.bpf.o"))
 	qt.Assert(t, qt.IsNil(err))
+	unsigned := h.path("unsigned.bpfl")
+	h.ok(h.build(filepath.Join(root, "tools", "loadergen")), "-object", object, "-out", unsigned)
 	for i, c := range []struct {
 		name, hash string
 		curve      asn1.ObjectIdentifier

@@ -7,6 +7,7 @@ package signing_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"os"
 	"os/exec"
@@ -113,13 +114,51 @@ func (w *workshop) certificate(file string) (der []byte, keyID string) {
 	return cert.Raw, hex.EncodeToString(cert.SubjectKeyId)
 }
 
-// good is a case that the kernel takes, with the key of a certificate file. signtool verify must agree.
+// good is a case that the kernel takes, with the key of a certificate file. signtool verify and openssl must agree.
 func (w *workshop) good(name, file, cert string) testCase {
 	w.t.Helper()
 	w.run(w.signtool, "verify", "-cert", cert, file)
+	w.opensslVerify(file, cert)
 	c := w.bad(name, file, cert, "")
 	_, c.KeyID = w.certificate(cert)
 	return c
+}
+
+// opensslVerify has openssl verify all signatures in a bundle by a certificate's key.
+func (w *workshop) opensslVerify(file, cert string) {
+	w.t.Helper()
+	der, keyID := w.certificate(cert)
+	signer := w.write("openssl.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	n := 0
+	b := w.bundle(file)
+	for i := range b.Loaders {
+		l := &b.Loaders[i]
+		for _, s := range l.Signatures {
+			if hex.EncodeToString(s.KeyID) == keyID {
+				w.openssl("cms", "-verify", "-binary", "-inform", "DER", "-in", w.write("openssl.p7s", s.CMS), "-content", w.write("openssl.tbs", b.SignedBytes(l)),
+					"-certfile", signer, "-CAfile", signer, "-purpose", "any", "-out", os.DevNull)
+				n++
+			}
+		}
+	}
+	qt.Assert(w.t, qt.Equals(n, 2), qt.Commentf("signatures by %s in %s", cert, file))
+}
+
+// openssl runs it, where it is installed.
+func (w *workshop) openssl(args ...string) {
+	w.t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		missing(w.t, "openssl is not installed")
+	}
+	w.run("openssl", args...)
+}
+
+// write writes a file into the folder.
+func (w *workshop) write(name string, data []byte) string {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	qt.Assert(w.t, qt.IsNil(os.WriteFile(path, data, 0o644)))
+	return path
 }
 
 // bad is a case that the kernel refuses.
@@ -131,17 +170,24 @@ func (w *workshop) bad(name, file, cert, want string) testCase {
 	return testCase{Name: name, Certificate: der, Bundle: data, Want: want}
 }
 
-// change changes a bundle.
-func (w *workshop) change(in, out string, change func(b *bundle.Bundle)) {
+// bundle reads a bundle.
+func (w *workshop) bundle(file string) *bundle.Bundle {
 	w.t.Helper()
-	data, err := os.ReadFile(filepath.Join(w.dir, in))
+	data, err := os.ReadFile(filepath.Join(w.dir, file))
 	qt.Assert(w.t, qt.IsNil(err))
 	b, err := bundle.Decode(data)
 	qt.Assert(w.t, qt.IsNil(err))
+	return b
+}
+
+// change changes a bundle.
+func (w *workshop) change(in, out string, change func(b *bundle.Bundle)) {
+	w.t.Helper()
+	b := w.bundle(in)
 	change(b)
-	data, err = bundle.Encode(b)
+	data, err := bundle.Encode(b)
 	qt.Assert(w.t, qt.IsNil(err))
-	qt.Assert(w.t, qt.IsNil(os.WriteFile(filepath.Join(w.dir, out), data, 0o644)))
+	w.write(out, data)
 }
 
 // files are keys in files, of each type.
@@ -181,10 +227,6 @@ func (w *workshop) rotation() (cases []testCase) {
 // ceremony is one by openssl alone: it makes the key, the certificate and the signatures. The raw values are as
 // hardware modules give them.
 func (w *workshop) ceremony() (cases []testCase) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		w.t.Log("openssl is not installed: no ceremony with it")
-		return nil
-	}
 	w.run(w.signtool, "tbs", "-in", "in.bpfl", "-out", "tbs")
 	for _, c := range []struct{ name, key string }{
 		{"rsa", "rsa:3072"},
@@ -196,13 +238,13 @@ func (w *workshop) ceremony() (cases []testCase) {
 		if c.key == "ec" {
 			req = append(req, "-pkeyopt", "ec_paramgen_curve:P-384")
 		}
-		w.run("openssl", req...)
+		w.openssl(req...)
 		var attach, raw []string
 		for _, scheme := range []string{"map-hash", "payload"} {
 			cmsFile, rawFile := name+"-"+scheme+".p7s", name+"-"+scheme+".raw"
-			w.run("openssl", "cms", "-sign", "-binary", "-noattr", "-nocerts", "-keyid", "-md", "sha256", "-signer", name+".crt",
+			w.openssl("cms", "-sign", "-binary", "-noattr", "-nocerts", "-keyid", "-md", "sha256", "-signer", name+".crt",
 				"-inkey", name+".pem", "-in", "tbs/"+scheme+".tbs", "-outform", "DER", "-out", cmsFile)
-			w.run("openssl", "dgst", "-sha384", "-sign", name+".pem", "-out", rawFile, "tbs/"+scheme+".tbs")
+			w.openssl("dgst", "-sha384", "-sign", name+".pem", "-out", rawFile, "tbs/"+scheme+".tbs")
 			attach, raw = append(attach, "-signature", cmsFile), append(raw, "-signature", rawFile)
 		}
 		common := []string{"attach", "-cert", name + ".crt", "-manifest", "tbs/manifest.json", "-in", "in.bpfl"}
@@ -274,18 +316,21 @@ func (w *workshop) cases() []testCase {
 	list := w.files()
 	list = append(list, w.rotation()...)
 	list = append(list, w.ceremony()...)
-	list = append(list, w.softHSM()...)
 	return append(list, w.refused()...)
 }
 
 func TestSignedLoads(t *testing.T) {
 	kernels := signingKernels(t)
 	w := newWorkshop(t)
-	cases := w.cases()
+	w.load(kernels, w.cases())
+}
+
+// load has each kernel load the cases, or refuse them, as they say.
+func (w *workshop) load(kernels []vm.Kernel, cases []testCase) {
 	data, err := json.Marshal(cases)
-	qt.Assert(t, qt.IsNil(err))
+	qt.Assert(w.t, qt.IsNil(err))
 	for _, k := range kernels {
-		t.Run(k.Name, func(t *testing.T) {
+		w.t.Run(k.Name, func(t *testing.T) {
 			result, err := vm.Run(t.Context(), vm.Config{
 				Kernel: k.Image,
 				Arch:   k.Arch(),
@@ -339,50 +384,4 @@ func missing(t *testing.T, format string, args ...any) {
 		t.Fatalf(format, args...)
 	}
 	t.Skipf(format, args...)
-}
-
-// softHSM is a key that is generated in a token and never leaves it. The signer is a Go module of its own, so it needs
-// the go command and a C compiler.
-func (w *workshop) softHSM() []testCase {
-	const module = "/usr/lib/softhsm/libsofthsm2.so"
-	if os.Getenv(envSigntool) != "" {
-		w.t.Log("under Bazel nothing is signed with a token: go test does it")
-		return nil
-	}
-	for _, program := range []string{"softhsm2-util", "pkcs11-tool"} {
-		if _, err := exec.LookPath(program); err != nil {
-			w.t.Log("nothing is signed with a token: apt-get install softhsm2 opensc")
-			return nil
-		}
-	}
-	signer := filepath.Join(w.dir, "pkcs11")
-	cmd := exec.Command("go", "build", "-o", signer, ".")
-	cmd.Dir = "../../signers/pkcs11"
-	out, err := cmd.CombinedOutput()
-	qt.Assert(w.t, qt.IsNil(err), qt.Commentf("%s", out))
-
-	conf := filepath.Join(w.dir, "softhsm2.conf")
-	tokens := filepath.Join(w.dir, "tokens")
-	qt.Assert(w.t, qt.IsNil(os.Mkdir(tokens, 0o700)))
-	qt.Assert(w.t, qt.IsNil(os.WriteFile(conf, []byte("directories.tokendir = "+tokens+"\n"), 0o600)))
-	for name, value := range map[string]string{"SOFTHSM2_CONF": conf, "PKCS11_MODULE": module, "PKCS11_PIN": "1234"} {
-		w.t.Setenv(name, value)
-	}
-	w.run("softhsm2-util", "--init-token", "--free", "--label", "release", "--pin", "1234", "--so-pin", "5678")
-	var cases []testCase
-	for _, c := range []struct{ name, keyType string }{{"rsa", "rsa:2048"}, {"ecdsa", "EC:prime256v1"}} {
-		w.run("pkcs11-tool", "--module", module, "--token-label", "release", "--login", "--pin", "1234", "--keypairgen",
-			"--key-type", c.keyType, "--label", c.name, "--usage-sign")
-		key := "pkcs11:token=release;object=" + c.name
-		public := exec.Command(signer, "public", key)
-		pem, err := public.Output()
-		qt.Assert(w.t, qt.IsNil(err))
-		name := "softhsm-" + c.name
-		qt.Assert(w.t, qt.IsNil(os.WriteFile(filepath.Join(w.dir, name+".pub"), pem, 0o644)))
-		by := []string{"-signer", signer, "-signer-key", key}
-		w.run(w.signtool, append([]string{"certify", "-public", name + ".pub", "-cert", name + ".der", "-cn", name}, by...)...)
-		w.run(w.signtool, append([]string{"sign", "-kind", "test", "-cert", name + ".der", "-in", "in.bpfl", "-out", name + ".bpfl"}, by...)...)
-		cases = append(cases, w.good("key in SoftHSM: "+c.name, name+".bpfl", name+".der"))
-	}
-	return cases
 }
