@@ -27,7 +27,7 @@ bpf_loader_audit_test = rule(
     implementation = _bpf_loader_audit_test_impl,
     attrs = {
         "loader": LOADER_ATTR,
-        "_signtool": tool_attr("//tools/signtool"),
+        "_signtool": tool_attr("//private:signtool"),
     },
     test = True,
 )

@@ -47,7 +47,7 @@ _bpf_go_source = rule(
         ),
         "_gogen": attr.label(
             cfg = "exec",
-            default = "//tools/gogen",
+            default = "//private:gogen",
             executable = True,
         ),
     },

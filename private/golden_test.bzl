@@ -4,7 +4,7 @@ load(":check.bzl", "LOADER_ATTR", "command", "quote", "script", "tool_attr")
 load(":providers.bzl", "BpfLoaderInfo")
 load(":show.bzl", "show")
 
-_LOADERGEN = tool_attr("//tools/loadergen")
+_LOADERGEN = tool_attr("//private:loadergen")
 
 def _bpf_loader_golden_test_impl(ctx):
     bundle = ctx.attr.loader[BpfLoaderInfo].bundle

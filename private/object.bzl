@@ -61,25 +61,29 @@ _COPTS = [
     "-nostdinc",
 ]
 
-def _compile(ctx, toolchain, headers, src):
+def _flags(ctx, toolchain, headers):
+    """Returns the compiler's flags but those with paths in them."""
+    return [
+        "-target",
+        "bpfeb" if toolchain.endian == "big" else "bpfel",
+        "-mcpu=" + ctx.attr.mcpu,
+        "-D__TARGET_ARCH_" + toolchain.target_arch,
+    ] + _COPTS + toolchain.copts + ["-D" + d for d in headers.defines.to_list() + toolchain.headers.defines.to_list()]
+
+def _compile(ctx, toolchain, headers, flags, src):
     out = ctx.actions.declare_file("_objs/%s/%s.o" % (ctx.label.name, paths.replace_extension(src.short_path.replace("../", "external/"), "")))
     args = ctx.actions.args()
-    args.add("-c").add("-target", "bpfeb" if toolchain.endian == "big" else "bpfel")
-    args.add(ctx.attr.mcpu, format = "-mcpu=%s")
-    args.add(toolchain.target_arch, format = "-D__TARGET_ARCH_%s")
-    args.add_all(_COPTS)
+    args.add("-c")
+    args.add_all(flags)
 
     # Paths are in BTF's line info and in __FILE__: as written in the sources, wherever they and generated files are.
     args.add("-ffile-compilation-dir=.")
     args.add(ctx.bin_dir.path, format = "-ffile-prefix-map=%s/=")
     args.add_all(toolchain.headers.system_includes, format_each = "-ffile-prefix-map=%s=/usr/include")
 
-    args.add_all(toolchain.copts)
-    args.add_all(headers.defines, format_each = "-D%s")
     args.add_all(headers.quote_includes, before_each = "-iquote")
     args.add_all(headers.includes, before_each = "-I")
     args.add_all(headers.system_includes, before_each = "-isystem")
-    args.add_all(toolchain.headers.defines, format_each = "-D%s")
     args.add_all(toolchain.headers.system_includes, before_each = "-idirafter")
     args.add_all(ctx.attr.copts)
     args.add(src)
@@ -139,15 +143,19 @@ def _bpf_object_impl(ctx):
     if toolchain.error:
         fail("%s: %s" % (show(ctx.label), toolchain.error))
     headers = collect_headers(ctx)
-    objects = [_compile(ctx, toolchain, headers, src) for src in ctx.files.srcs]
+    flags = _flags(ctx, toolchain, headers)
+    objects = [_compile(ctx, toolchain, headers, flags, src) for src in ctx.files.srcs]
     object = _strip(ctx, toolchain, objects[0] if len(objects) == 1 else _link(ctx, objects))
     return [
         DefaultInfo(files = depset([object])),
         OutputGroupInfo(debug = depset(objects)),
         BpfObjectInfo(
+            compiler = toolchain.version if "clang" in toolchain.version else "clang " + toolchain.version,
             debug_objects = objects,
             endian = toolchain.endian,
+            flags = flags + ctx.attr.copts,
             object = object,
+            sources = depset(ctx.files.srcs, transitive = [headers.headers]),
             target_arch = toolchain.target_arch,
         ),
     ]

@@ -14,9 +14,12 @@ BpfLibraryInfo = provider(
 BpfObjectInfo = provider(
     doc = "A BPF object file: ELF, with BTF and without DWARF.",
     fields = {
+        "compiler": "string: the compiler's name and version.",
         "debug_objects": "list of Files: what the compiler wrote for each source, with DWARF, for llvm-objdump.",
         "endian": "string: byte order, `little` or `big`.",
+        "flags": "list of strings: the compiler's flags, less those that say where folders are on one machine.",
         "object": "File: the object.",
+        "sources": "depset of Files: the sources and the headers that they may include, less the system's.",
         "target_arch": "string: the X of `__TARGET_ARCH_X`, the kernel's architecture for which the object was compiled.",
     },
 )
@@ -25,9 +28,11 @@ BpfLoaderInfo = provider(
     doc = "A signed loader: the bundle that runtime.Load and bpfload take.",
     fields = {
         "bundle": "File: the signed bundle (.bpfl).",
-        "key_kind": "string: the kind of the key that signed, `development`, `test` or `production`.",
+        "key_kinds": "list of strings: the kinds of the keys that signed, `development`, `test` or `production`.",
         "object": "BpfObjectInfo: what the loader was compiled from.",
+        "provenance": "File: the in-toto statement (JSON) of what the bundle was made from.",
         "schemes": "list of strings: the attestation schemes that the bundle holds loaders for.",
+        "tbs": "list of Files in one folder: the bytes to sign of each scheme, and their manifest.",
         "unsigned": "File: the bundle before it was signed.",
     },
 )
@@ -39,6 +44,8 @@ BpfSigningKeyInfo = provider(
         "env": "list of strings: names of the environment variables that the signer gets.",
         "kind": "string: what the key is for, `development`, `test` or `production`.",
         "label": "Label: the bpf_signing_key target, for messages.",
+        "passphrase_env": "string: name of the environment variable with its passphrase, or empty.",
+        "passphrase_file": "string: absolute path of the file with its passphrase, or empty.",
         "private_key": "File: the private key (PEM), or None.",
         "signer": "FilesToRunProvider: the program that signs, or None.",
         "signer_args": "list of strings: its arguments.",

@@ -5,6 +5,8 @@ load(":show.bzl", "show")
 
 KINDS = ["development", "test", "production"]
 
+CERTIFICATES = [".pem", ".der", ".crt", ".cer"]
+
 _DOC = """A key that signs loaders: in files, or wherever a signer reaches it.
 
     bpf_signing_key(
@@ -15,7 +17,19 @@ _DOC = """A key that signs loaders: in files, or wherever a signer reaches it.
     )
 
 Choose it for a whole build with `--@rules_bpf//signing:key=//path/to:ci_key`, or for one loader with the attribute
-`signing_key` of `bpf_signed_loader`. Keep a production key out of the repository:
+`signing_key` of `bpf_signed_loader`. A key in a file is for development and tests, for a file that a build reads is in the reach of
+whatever the build runs. It may be encrypted:
+
+    bpf_signing_key(
+        name = "ci_key",
+        certificate = "ci.der",
+        kind = "test",
+        passphrase_file = "/run/secrets/passphrase",
+        private_key = "ci.pem",  # -----BEGIN ENCRYPTED PRIVATE KEY-----
+    )
+
+A production key is no file of the build. A signer reaches it, or it signs elsewhere and only its signatures come into the
+build: see `signatures` of `bpf_signed_loader`.
 
     bpf_signing_key(
         name = "release_key",
@@ -33,7 +47,7 @@ say where a secret is, not what it is."""
 
 _ATTRS = {
     "certificate": attr.label(
-        allow_single_file = [".pem", ".der", ".crt", ".cer"],
+        allow_single_file = CERTIFICATES,
         doc = "The certificate (X.509, DER or PEM) by which kernels know the key. It must have a SubjectKeyIdentifier.",
         mandatory = True,
     ),
@@ -46,10 +60,17 @@ _ATTRS = {
               "`--@rules_bpf//signing:allowed_kinds` restricts a build to some kinds, and the runtime can do so on hosts.",
         values = KINDS,
     ),
+    "passphrase_env": attr.string(
+        doc = "Name of an environment variable with the passphrase of `private_key`; a build needs `--action_env=NAME` for it. Bazel passes " +
+              "such a variable to other actions as well, and prints it with `--verbose_failures` and in execution logs: prefer `passphrase_file`.",
+    ),
+    "passphrase_file": attr.string(
+        doc = "Absolute path of a file with the passphrase of `private_key`, on the machine that builds. It is no input: nothing keeps a copy.",
+    ),
     "private_key": attr.label(
         allow_single_file = [".pem", ".key"],
         doc = "The private key (PEM), RSA or ECDSA. Only the signing action reads it, and it is never sent to a remote cache or executor. " +
-              "Either this or `signer`.",
+              "Either this or `signer`; not for a production key.",
     ),
     "signer": attr.label(
         allow_files = True,
@@ -65,12 +86,30 @@ _ATTRS = {
     ),
 }
 
-def _bpf_signing_key_impl(ctx):
+def _check_attributes(ctx):
+    """Fails for attributes that do not go together."""
+
+    def bad(format, *args):
+        fail(("%s: " % show(ctx.label)) + format % args)
+
     if bool(ctx.file.private_key) == bool(ctx.attr.signer):
-        fail("%s: set either private_key or signer" % show(ctx.label))
+        bad("set either private_key or signer")
     for name in ["env", "signer_args", "signer_key"]:
         if getattr(ctx.attr, name) and not ctx.attr.signer:
-            fail("%s: %s is for a signer, and none is set" % (show(ctx.label), name))
+            bad("%s is for a signer, and none is set", name)
+    for name in ["passphrase_env", "passphrase_file"]:
+        if getattr(ctx.attr, name) and not ctx.attr.private_key:
+            bad("%s is for a private_key, and none is set", name)
+    if ctx.attr.passphrase_env and ctx.attr.passphrase_file:
+        bad("set either passphrase_env or passphrase_file")
+    if ctx.attr.passphrase_file and not ctx.attr.passphrase_file.startswith("/"):
+        bad("passphrase_file %r is not absolute: it is a path on the machine, and no file of the build", ctx.attr.passphrase_file)
+    if ctx.attr.private_key and ctx.attr.kind == "production":
+        bad("a production key is no file of the build, where other actions and caches may get at it: set signer instead of private_key, " +
+            "or have it sign elsewhere and give bpf_signed_loader its signatures")
+
+def _bpf_signing_key_impl(ctx):
+    _check_attributes(ctx)
     return [
         # The certificate alone: whoever has the key in `data` by mistake does not ship its private half.
         DefaultInfo(files = depset([ctx.file.certificate])),
@@ -79,6 +118,8 @@ def _bpf_signing_key_impl(ctx):
             env = ctx.attr.env,
             kind = ctx.attr.kind,
             label = ctx.label,
+            passphrase_env = ctx.attr.passphrase_env,
+            passphrase_file = ctx.attr.passphrase_file,
             private_key = ctx.file.private_key,
             signer = ctx.attr.signer[DefaultInfo].files_to_run if ctx.attr.signer else None,
             signer_args = ctx.attr.signer_args,

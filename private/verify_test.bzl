@@ -3,6 +3,7 @@
 load(":check.bzl", "LOADER_ATTR", "command", "script", "tool_attr")
 load(":providers.bzl", "BpfLoaderInfo")
 load(":show.bzl", "show")
+load(":signing_key.bzl", "CERTIFICATES")
 
 _DOC = """A test that every loader in a bundle has a good signature by a trusted key: `signtool verify`.
 
@@ -15,14 +16,12 @@ _DOC = """A test that every loader in a bundle has a good signature by a trusted
 
 It takes neither root nor a kernel. Certificates must be valid at the time of the test, or at the time `at`."""
 
-_CERTIFICATES = [".pem", ".der", ".crt", ".cer"]
-
 _ATTRS = {
     "at": attr.string(
         doc = "When certificates must be valid, as `2026-01-01T00:00:00Z`: for releases whose certificate has expired since.",
     ),
     "certificate": attr.label(
-        allow_single_file = _CERTIFICATES,
+        allow_single_file = CERTIFICATES,
         doc = "The certificate of the key that must have signed: a file, or a `bpf_signing_key`. Either this or `policy`.",
     ),
     "data": attr.label_list(
@@ -35,10 +34,10 @@ _ATTRS = {
         doc = "A trust policy (docs/signing.md), instead of `certificate`.",
     ),
     "roots": attr.label(
-        allow_single_file = _CERTIFICATES,
+        allow_single_file = CERTIFICATES,
         doc = "Certificates that `certificate` must lead to.",
     ),
-    "_signtool": tool_attr("//tools/signtool"),
+    "_signtool": tool_attr("//private:signtool"),
 }
 
 def _bpf_loader_verify_test_impl(ctx):

@@ -61,6 +61,8 @@ type Parameters struct {
 	Compiler string `json:"compiler,omitempty"`
 	// Flags are the compiler's.
 	Flags []string `json:"flags"`
+	// Kconfig are values of the kernel's configuration that were compiled into the loader.
+	Kconfig map[string]string `json:"kconfig,omitempty"`
 	// Schemes are those that there is a loader for.
 	Schemes []string `json:"schemes"`
 }
@@ -79,6 +81,7 @@ type BuilderID struct {
 type Build struct {
 	Compiler string
 	Flags    []string
+	Kconfig  map[string]string
 	// Materials are further inputs, such as sources.
 	Materials []Resource
 	// Builder is who made it; empty: rules_bpf.
@@ -97,6 +100,7 @@ func New(b *bundle.Bundle, build Build) *Statement {
 				ExternalParameters: Parameters{
 					Compiler: build.Compiler,
 					Flags:    append([]string{}, build.Flags...),
+					Kconfig:  build.Kconfig,
 				},
 				ResolvedDependencies: append([]Resource{object(b)}, build.Materials...),
 			},

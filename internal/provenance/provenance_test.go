@@ -25,6 +25,7 @@ func small() *bundle.Bundle {
 var build = Build{
 	Compiler:  "clang version 21.1.0",
 	Flags:     []string{"-O2", "-D__TARGET_ARCH_x86", `-DNAME="<&>"`},
+	Kconfig:   map[string]string{"CONFIG_HZ": "250", "CONFIG_BPF_LSM": "y"},
 	Materials: []Resource{NewResource("small.bpf.c", []byte("int x;"))},
 }
 

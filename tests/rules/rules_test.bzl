@@ -79,7 +79,9 @@ def _loader_impl(ctx):
     asserts.equals(env, [info.unsigned], target[OutputGroupInfo].unsigned.to_list())
     asserts.equals(env, [info.object.object], target[OutputGroupInfo].object.to_list())
     asserts.equals(env, ["map-hash", "payload"], info.schemes)
-    asserts.equals(env, "test", info.key_kind)
+    asserts.equals(env, ["test"], info.key_kinds)
+    asserts.equals(env, ["manifest.json", "map-hash.tbs", "payload.tbs"], _names(target[OutputGroupInfo].tbs.to_list()))
+    asserts.equals(env, ["objects_loader.intoto.json"], _names(target[OutputGroupInfo].provenance.to_list()))
 
     generate = _action(env, "BpfLoaderGen")
     asserts.true(env, "map-hash,payload" in generate.argv, "no schemes")
@@ -102,6 +104,25 @@ def _signer_impl(ctx):
     return analysistest.end(env)
 
 _signer_test = analysistest.make(_signer_impl)
+
+def _ceremony_impl(ctx):
+    env = analysistest.begin(ctx)
+    attach = _action(env, "BpfAttach")
+    asserts.equals(env, ["map-hash.p7s", "payload.p7s"], [f for f in _names(attach.inputs.to_list()) if f.endswith(".p7s")])
+    asserts.true(env, "-manifest" in attach.argv, "the error would not tell what has changed")
+    asserts.equals(env, [], [a for a in analysistest.target_actions(env) if a.mnemonic == "BpfSign"], "something is signed")
+    return analysistest.end(env)
+
+_ceremony_test = analysistest.make(_ceremony_impl)
+
+def _rotation_impl(ctx):
+    env = analysistest.begin(ctx)
+    info = analysistest.target_under_test(env)[BpfLoaderInfo]
+    asserts.equals(env, ["test", "development"], info.key_kinds)
+    asserts.equals(env, "ceremony_loader.unsigned.bpfl", info.unsigned.basename)
+    return analysistest.end(env)
+
+_rotation_test = analysistest.make(_rotation_impl)
 
 # bpf_signing_key
 
@@ -143,10 +164,21 @@ _ERRORS = {
     "clang_without_version": ["version \"unknown\" has no number in it"],
     "env_without_signer": ["env is for a signer, and none is set"],
     "includes_outside": ["\"../../../elsewhere\" leads out of the repository"],
+    "loader_with_kconfig": ["kconfig is for an object: set it on //tests/rules:objects_loader"],
+    "loader_with_schemes": ["schemes is for an object: set it on //tests/rules:objects_loader"],
+    "neither_object_nor_loader": ["set either object or loader"],
+    "object_and_loader": ["set either object or loader"],
     "old_clang": ["clang 14.0.6 is too old: rules_bpf needs clang 15 or newer"],
+    "passphrase_without_key": ["passphrase_env is for a private_key, and none is set"],
+    "production_key_in_a_file": ["a production key is no file of the build", "set signer instead of private_key"],
     "relative_clang": ["clang_path \"bin/clang\" is not absolute"],
+    "relative_passphrase_file": ["passphrase_file \"passphrase\" is not absolute"],
     "several_sources": ["linking several sources needs a BPF linker"],
+    "signatures_and_key": ["set either signing_key, or certificate and signatures"],
+    "signatures_without_certificate": ["kind goes with certificate"],
+    "signatures_without_kind": ["set kind: what the certificate's key is for"],
     "two_equal_schemes": ["schemes: one is named twice"],
+    "two_passphrases": ["set either passphrase_env or passphrase_file"],
     "two_private_keys": ["set either private_key or signer"],
     "unknown_scheme": ["\"quantum\" is none of map-hash, payload"],
     "verify_nothing": ["set either certificate or policy"],
@@ -170,6 +202,8 @@ def rules_tests():
     _object_s390x_test(name = "object_s390x_test", arch = "s390", endian = "big", target_under_test = ":headers")
     _loader_test(name = "loader_test", target_under_test = ":objects_loader")
     _signer_test(name = "signer_action_test", target_under_test = ":signer_loader")
+    _ceremony_test(name = "ceremony_action_test", target_under_test = ":ceremony_loader")
+    _rotation_test(name = "rotation_test", target_under_test = ":rotated_loader")
     _key_test(name = "key_test", target_under_test = ":test_key")
 
     for target, parts in _ERRORS.items():
@@ -183,6 +217,11 @@ def rules_tests():
         name = "kind_not_allowed_test",
         parts = ["is a test key, and --//signing:allowed_kinds allows only production"],
         target_under_test = ":objects_loader",
+    )
+    _error_with_kind_test(
+        name = "kind_of_signatures_not_allowed_test",
+        parts = ["that of //tests/rules:testdata/test_cert.der is a test key, and --//signing:allowed_kinds allows only production"],
+        target_under_test = ":ceremony_loader",
     )
     _error_with_unknown_kind_test(
         name = "unknown_kind_test",

@@ -29,8 +29,11 @@ func runAttach(env *environment, flags *flag.FlagSet, args []string) error {
 	in := flags.String("in", "", "the bundle `file`")
 	out := flags.String("out", "", "`file` for the signed bundle; may be the same")
 	at := addTime(flags)
-	if err := parse(flags, args, 0, "cert", "signature", "in", "out"); err != nil {
+	if err := parse(flags, args, 0, "cert", "in", "out"); err != nil {
 		return err
+	}
+	if len(files) == 0 {
+		return usagef("flag -signature is missing: have the files that `signtool tbs` writes (in Bazel: --output_groups=tbs) signed, and name the signatures")
 	}
 	if err := signing.CheckKind(*kind); err != nil {
 		return usageError{inFlag("kind", err)}

@@ -106,7 +106,8 @@ func (p *passphraseFlags) get(env *environment) ([]byte, error) {
 func (p *passphraseFlags) require(env *environment) ([]byte, error) {
 	pass, err := p.get(env)
 	if err == nil && len(pass) == 0 {
-		err = fmt.Errorf("the key is encrypted, and there is no %w: use -passphrase-file, or the environment variable %s", signing.ErrPassphrase, p.env)
+		err = fmt.Errorf("the key is encrypted, and there is no %w: use -passphrase-file, or the environment variable %s "+
+			"(bazel passes it on with --action_env=%[2]s)", signing.ErrPassphrase, p.env)
 	}
 	return pass, err
 }

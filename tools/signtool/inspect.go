@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/provenance"
@@ -68,6 +70,11 @@ func (i *inspection) print(w io.Writer) error {
 	p := build.ExternalParameters
 	if _, err := fmt.Fprintf(w, "built     by %s\n          with %s %s\n", i.Provenance.Predicate.RunDetails.Builder.ID, p.Compiler, strings.Join(p.Flags, " ")); err != nil {
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Kconfig)) {
+		if _, err := fmt.Fprintf(w, "          for %s=%s\n", name, p.Kconfig[name]); err != nil {
+			return err
+		}
 	}
 	for _, d := range build.ResolvedDependencies {
 		if _, err := fmt.Fprintf(w, "          from %s sha256 %s\n", d.Name, d.Digest["sha256"]); err != nil {

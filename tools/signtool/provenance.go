@@ -12,16 +12,17 @@ import (
 
 var provenanceCommand = command{
 	name: "provenance",
-	args: "[-compiler NAME] [-flag FLAG...] [-material NAME=FILE...] -in IN.bpfl -out OUT.intoto.json",
+	args: "[-compiler NAME] [-flag FLAG...] [-kconfig NAME=VALUE...] [-material NAME=FILE...] -in IN.bpfl -out OUT.intoto.json",
 	help: "write the in-toto statement of a bundle: what it was made from, and how",
 	run:  runProvenance,
 }
 
 func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
-	var compilerFlags, materials stringList
+	var compilerFlags, kconfig, materials stringList
 	var build provenance.Build
 	flags.StringVar(&build.Compiler, "compiler", "", "`name` and version of the compiler, as it calls itself")
 	flags.Var(&compilerFlags, "flag", "a `flag` of the compiler; may be repeated")
+	flags.Var(&kconfig, "kconfig", "a value of a kconfig extern that the loader was made with, as `NAME=VALUE`; may be repeated")
 	flags.Var(&materials, "material", "a further input, as `NAME=FILE`; may be repeated")
 	flags.StringVar(&build.Builder, "builder", "", "`URI` that names who builds (default rules_bpf)")
 	in := flags.String("in", "", "the bundle `file`, signed or not")
@@ -30,6 +31,16 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	build.Flags = compilerFlags
+	for _, k := range kconfig {
+		name, value, ok := strings.Cut(k, "=")
+		if !ok || name == "" {
+			return usagef("-kconfig: %q, want NAME=VALUE", k)
+		}
+		if build.Kconfig == nil {
+			build.Kconfig = make(map[string]string)
+		}
+		build.Kconfig[name] = value
+	}
 	for _, m := range materials {
 		name, file, ok := strings.Cut(m, "=")
 		if !ok || name == "" {

@@ -14,7 +14,8 @@ func TestProvenance(t *testing.T) {
 	s.ok("sign", "-key", rsaKey, "-cert", rsaCert, "-in", unsigned, "-out", signed)
 	source := s.write("small.bpf.c", []byte("int x;"))
 	for in, out := range map[string]string{unsigned: "1.json", signed: "2.json"} {
-		s.ok("provenance", "-compiler", "clang version 21", "-flag", "-O2", "-flag", "-g", "-material", "small.bpf.c="+source,
+		s.ok("provenance", "-compiler", "clang version 21", "-flag", "-O2", "-flag", "-g",
+			"-kconfig", "CONFIG_HZ=250", "-kconfig", "CONFIG_LOCALVERSION=\"-a=b\"", "-material", "small.bpf.c="+source,
 			"-in", in, "-out", s.path(out))
 	}
 	one, err := os.ReadFile(s.path("1.json"))
@@ -24,7 +25,7 @@ func TestProvenance(t *testing.T) {
 	qt.Assert(t, qt.DeepEquals(one, two))
 
 	s.ok("inspect", "-provenance", s.path("1.json"), signed)
-	for _, want := range []string{"clang version 21 -O2 -g", "from small.bpf.c sha256", "from small.bpf.o sha256"} {
+	for _, want := range []string{"clang version 21 -O2 -g", "CONFIG_HZ=250", `CONFIG_LOCALVERSION="-a=b"`, "from small.bpf.c sha256", "from small.bpf.o sha256"} {
 		qt.Assert(t, qt.StringContains(s.stdout.String(), want))
 	}
 	s.ok("inspect", "-json", "-provenance", s.path("1.json"), signed)
@@ -34,6 +35,7 @@ func TestProvenance(t *testing.T) {
 	other.Blob[0] ^= 1
 	s.fails(exitFails, []string{"-provenance", "not of this bundle", "small/blob"}, "inspect", "-provenance", s.path("1.json"), s.bundle("other.bpfl", other))
 	s.fails(exitUsage, []string{"-material"}, "provenance", "-material", "x", "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(exitUsage, []string{"-kconfig", "NAME=VALUE"}, "provenance", "-kconfig", "CONFIG_HZ", "-in", unsigned, "-out", s.path("3.json"))
 	s.fails(exitFails, []string{"-material", "missing"}, "provenance", "-material", "x=missing", "-in", unsigned, "-out", s.path("3.json"))
 	s.fails(exitFails, []string{"-provenance", "signed.bpfl"}, "inspect", "-provenance", signed, signed)
 }
