@@ -21,6 +21,9 @@ declared by the toolchain, and nothing in the machine's `/usr/include`: BPF prog
 Byte order, `__TARGET_ARCH_X` and the kernel's headers are those of the target platform: `--platforms` cross-compiles.
 The same sources give the same bytes wherever they are built.
 
+Several `srcs` become one object, as with `bpftool gen object`: a global has one definition, which others declare `extern`;
+`__weak` ones give way; `static` ones stay apart; all have the same license.
+
 Output groups: `debug`, what the compiler wrote for each source, with DWARF, for `llvm-objdump -S`."""
 
 _ATTRS = HEADER_ATTRS | {
@@ -39,12 +42,13 @@ _ATTRS = HEADER_ATTRS | {
     "srcs": attr.label_list(
         allow_empty = False,
         allow_files = [".c"],
-        doc = "The sources, by custom named `*.bpf.c`. One, for now: several would have to be linked.",
+        doc = "The sources, by custom named `*.bpf.c`. Several are linked into one object: they may use one another's functions, " +
+              "variables and maps, declared `extern`.",
         mandatory = True,
     ),
-    # The tool that links several objects into one: LINKER -out OUT OBJECT... There is none yet.
     "_linker": attr.label(
         cfg = "exec",
+        default = "//tools/linker",
         executable = True,
     ),
 }
@@ -102,9 +106,6 @@ def _compile(ctx, toolchain, headers, flags, src):
     return out
 
 def _link(ctx, objects):
-    if not ctx.executable._linker:
-        fail("%s: linking several sources needs a BPF linker, which rules_bpf does not have yet: keep one source, and " % show(ctx.label) +
-             "include the others from it")
     out = ctx.actions.declare_file("_objs/%s/linked.o" % ctx.label.name)
     args = ctx.actions.args()
     args.add("-out", out)

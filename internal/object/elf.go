@@ -133,8 +133,7 @@ func (r *reader) fixDataSections() error {
 		if t.Kind != btf.DataSec || t.Name == ".kconfig" || t.Name == ".ksyms" {
 			continue
 		}
-		fix := t.Size == 0
-		if fix {
+		if t.Size == 0 {
 			sec := r.elf.Section(t.Name)
 			if sec == nil || sec.Size == 0 {
 				continue // a section that nothing was put in; nothing refers to it either
@@ -154,10 +153,8 @@ func (r *reader) fixDataSections() error {
 			if !ok {
 				return r.errorf(".BTF", "variable %s of section %s has no symbol", v.Name, t.Name)
 			}
-			if fix {
-				m.Offset = sym.Value
-			}
-			if hidden(sym) { // so that its map is not made accessible from user space
+			m.Offset = sym.Value // libbpf's linker may leave that of a declaration
+			if hidden(sym) {     // so that its map is not made accessible from user space
 				v.Extra = btf.Static
 			}
 		}
@@ -349,7 +346,7 @@ func (r *reader) relocate() error {
 	return r.relocations(exec, func(target elf.SectionIndex, off uint64, index int, sym elf.Symbol) error {
 		f := r.functionIn(target, off)
 		if f == nil {
-			return r.errorf("section "+r.elf.Sections[target].Name, "a relocation at byte %d is in no function", off)
+			return nil // of a weak function that a linker put another in the place of
 		}
 		i := int(off-f.off) / insn.Size
 		if off%insn.Size != 0 {

@@ -173,7 +173,6 @@ _ERRORS = {
     "production_key_in_a_file": ["a production key is no file of the build", "set signer instead of private_key"],
     "relative_clang": ["clang_path \"bin/clang\" is not absolute"],
     "relative_passphrase_file": ["passphrase_file \"passphrase\" is not absolute"],
-    "several_sources": ["linking several sources needs a BPF linker"],
     "signatures_and_key": ["set either signing_key, or certificate and signatures"],
     "signatures_without_certificate": ["kind goes with certificate"],
     "signatures_without_kind": ["set kind: what the certificate's key is for"],

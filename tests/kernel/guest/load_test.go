@@ -146,6 +146,13 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 		zeros := bytes.Count(bss[:16], make([]byte, 8))
 		qt.Check(t, qt.Equals(zeros, 1), qt.Commentf("address is found, missing stays zero: % x", bss))
 	},
+	"linked": func(t *testing.T, c *runtime.Collection) {
+		// Called in place of first's own return: twice(300), the limit, the version, and what both sources counted.
+		qt.Check(t, qt.Equals(run(t, c, "first"), 600+100+1+11))
+		var results uint32
+		qt.Assert(t, qt.IsNil(c.Map("results").Lookup(uint32(0), &results)))
+		qt.Check(t, qt.Equals(results, 1+20)) // each source's own
+	},
 	"maps_of_maps": func(t *testing.T, c *runtime.Collection) {
 		qt.Check(t, qt.Equals(run(t, c, "look"), 1))
 	},
