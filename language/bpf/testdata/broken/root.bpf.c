@@ -1,0 +1,4 @@
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+#include "nothing.h"

@@ -1,0 +1,1 @@
+#include "several/a.h"

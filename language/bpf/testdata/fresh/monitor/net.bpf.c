@@ -1,0 +1,5 @@
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+#include "event.h"
+#include "lib/maps.bpf.h"

@@ -1,0 +1,5 @@
+#ifdef __bpf__
+#include <vmlinux.h>
+#else
+#include "user.h"
+#endif

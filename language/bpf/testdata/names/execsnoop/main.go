@@ -1,0 +1,5 @@
+package main
+
+import "example.com/user/execsnoop/execsnoop"
+
+func main() { _ = execsnoop.Load }
