@@ -48,7 +48,7 @@ _ATTRS = HEADER_ATTRS | {
     ),
     "_linker": attr.label(
         cfg = "exec",
-        default = "//tools/linker",
+        default = "//private:linker",
         executable = True,
     ),
 }
