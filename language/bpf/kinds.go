@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	objectKind    = "bpf_object"
-	libraryKind   = "bpf_library"
-	loaderKind    = "bpf_signed_loader"
-	goLibraryKind = "bpf_go_library"
-	vmlinuxKind   = "bpf_vmlinux_header"
+	objectKind     = "bpf_object"
+	libraryKind    = "bpf_library"
+	loaderKind     = "bpf_signed_loader"
+	goLibraryKind  = "bpf_go_library"
+	goldenTestKind = "bpf_loader_golden_test"
+	vmlinuxKind    = "bpf_vmlinux_header"
 )
 
-// Tests of a loader: never generated, but deleted with it.
-var testKinds = []string{"bpf_loader_audit_test", "bpf_loader_golden_test", "bpf_loader_verify_test"}
+// Tests of a loader, which are deleted with it.
+var testKinds = []string{"bpf_loader_audit_test", goldenTestKind, "bpf_loader_verify_test"}
 
 func set(names ...string) map[string]bool {
 	m := map[string]bool{}

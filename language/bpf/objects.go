@@ -115,6 +115,26 @@ func (g *generator) loader(object, base string) {
 	if g.settings.level >= goLibraries {
 		g.goLibrary(name, base)
 	}
+	g.goldenTest(name, base)
+}
+
+// goldenTest generates the test that goes with a golden file. Where there is none, a test stays that is to write it.
+func (g *generator) goldenTest(loader, base string) {
+	golden := base + ".golden"
+	if !slices.Contains(g.RegularFiles, golden) {
+		return
+	}
+	name := base + "_golden_test"
+	if from := g.user(goldenTestKind, "loader", loader, name); from != nil {
+		return // its author has chosen the file
+	}
+	if g.taken(goldenTestKind, name) {
+		return
+	}
+	r := rule.NewRule(goldenTestKind, name)
+	r.SetAttr("golden", golden)
+	r.SetAttr("loader", ":"+loader)
+	g.add(r, nil)
 }
 
 // goLibrary generates the bpf_go_library of a loader, if it is known what its package's import path is.
