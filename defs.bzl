@@ -13,6 +13,7 @@ load("//private:object.bzl", _bpf_object = "bpf_object")
 load("//private:signed_loader.bzl", _bpf_signed_loader = "bpf_signed_loader")
 load("//private:signing_key.bzl", _bpf_signing_key = "bpf_signing_key")
 load("//private:verify_test.bzl", _bpf_loader_verify_test = "bpf_loader_verify_test")
+load("//private:vmlinux_header.bzl", _bpf_vmlinux_header = "bpf_vmlinux_header")
 
 bpf_go_library = _bpf_go_library
 bpf_library = _bpf_library
@@ -22,3 +23,4 @@ bpf_loader_verify_test = _bpf_loader_verify_test
 bpf_object = _bpf_object
 bpf_signed_loader = _bpf_signed_loader
 bpf_signing_key = _bpf_signing_key
+bpf_vmlinux_header = _bpf_vmlinux_header

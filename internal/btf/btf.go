@@ -98,13 +98,19 @@ type Spec struct {
 	Types []Type
 	// strings is the string section of the input, for offsets that .BTF.ext has.
 	strings []byte
+	base    *Spec // of which this is an extension, or nil
 }
 
 // Parse reads the contents of a .BTF section, in the byte order given. The result shares memory with raw only
 // for strings looked up by offset.
 func Parse(raw []byte, order binary.ByteOrder) (*Spec, error) {
+	return parse(raw, order, nil)
+}
+
+// parse reads what extends base, if there is one: ids and string offsets go on where base's end.
+func parse(raw []byte, order binary.ByteOrder, base *Spec) (*Spec, error) {
 	bad := func(format string, args ...any) (*Spec, error) {
-		return nil, fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))
 	}
 	if len(raw) < headerLen {
 		return bad("%d bytes, less than a header", len(raw))
@@ -122,9 +128,15 @@ func Parse(raw []byte, order binary.ByteOrder) (*Spec, error) {
 		Order:   order,
 		Types:   make([]Type, 1, typeLen/16+1),
 		strings: raw[hdrLen+strOff : hdrLen+strOff+strLen],
+		base:    base,
 	}
-	if strLen == 0 || s.strings[0] != 0 || s.strings[strLen-1] != 0 {
-		return bad("string section does not begin and end with a zero byte")
+	if base != nil {
+		s.Types = append(make([]Type, 0, uint64(len(base.Types))+typeLen/16), base.Types...)
+	} else if strLen == 0 || s.strings[0] != 0 {
+		return bad("string section does not begin with a zero byte, as in %w", ErrNoBase)
+	}
+	if strLen > 0 && s.strings[strLen-1] != 0 {
+		return bad("string section does not end with a zero byte")
 	}
 	r := reader{data: raw[hdrLen+typeOff : hdrLen+typeOff+typeLen], spec: s}
 	for len(r.data) > 0 {
@@ -231,6 +243,12 @@ func memberLen(k Kind) int {
 
 // String returns the string at an offset of the string section of the input.
 func (s *Spec) String(off uint32) (string, error) {
+	if s.base != nil {
+		if off < uint32(len(s.base.strings)) {
+			return s.base.String(off)
+		}
+		off -= uint32(len(s.base.strings))
+	}
 	if uint64(off) >= uint64(len(s.strings)) {
 		return "", fmt.Errorf("%w: string offset %d of %d", ErrMalformed, off, len(s.strings))
 	}

@@ -50,7 +50,11 @@ func (*bpfLanguage) Imports(c *config.Config, r *rule.Rule, f *rule.File) []reso
 		}
 		specs = provided(f.Pkg, hdrs, r.AttrStrings("includes"))
 	case vmlinuxKind:
-		specs = provided(f.Pkg, []string{r.Name() + ".h"}, []string{"."})
+		header := r.AttrString("out")
+		if header == "" {
+			header = r.Name() + ".h"
+		}
+		specs = provided(f.Pkg, []string{header}, []string{path.Dir(header)})
 	case goLibraryKind:
 		return []resolve.ImportSpec{{Lang: "go", Imp: r.AttrString("importpath")}}
 	}

@@ -68,6 +68,25 @@ _object_arm64_test = _object_test("linux_arm64")
 _object_armv7_test = _object_test("linux_armv7")
 _object_s390x_test = _object_test("linux_s390x")
 
+# bpf_vmlinux_header
+
+def _vmlinux_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    header = target[DefaultInfo].files.to_list()[0]
+    asserts.equals(env, "vmlinux.h", header.basename)
+    info = target[BpfLibraryInfo]
+    asserts.equals(env, [header], info.headers.to_list())
+    asserts.equals(env, [header.dirname], info.includes.to_list())
+    asserts.equals(env, [ctx.attr.btf], _names([
+        f
+        for f in _action(env, "BpfVmlinuxHeader").inputs.to_list()
+        if f.extension in ["o", "btf"]
+    ]))
+    return analysistest.end(env)
+
+_vmlinux_test = analysistest.make(_vmlinux_impl, attrs = {"btf": attr.string()})
+
 # bpf_signed_loader
 
 def _loader_impl(ctx):
@@ -163,6 +182,7 @@ _ERRORS = {
     "clang_and_clang_path": ["set either clang or clang_path"],
     "clang_without_version": ["version \"unknown\" has no number in it"],
     "env_without_signer": ["env is for a signer, and none is set"],
+    "header_of_another_name": ["out: \"vmlinux.txt\" does not end in .h"],
     "includes_outside": ["\"../../../elsewhere\" leads out of the repository"],
     "loader_with_kconfig": ["kconfig is for an object: set it on //tests/rules:objects_loader"],
     "loader_with_schemes": ["schemes is for an object: set it on //tests/rules:objects_loader"],
@@ -199,6 +219,8 @@ def rules_tests():
     _object_arm64_test(name = "object_arm64_test", arch = "arm64", endian = "little", target_under_test = ":headers")
     _object_armv7_test(name = "object_armv7_test", arch = "arm", endian = "little", target_under_test = ":headers")
     _object_s390x_test(name = "object_s390x_test", arch = "s390", endian = "big", target_under_test = ":headers")
+    _vmlinux_test(name = "vmlinux_test", btf = "kernel.bpf.o", target_under_test = ":vmlinux")
+    _vmlinux_test(name = "vmlinux_out_test", btf = "kernel.btf", target_under_test = ":raw")
     _loader_test(name = "loader_test", target_under_test = ":objects_loader")
     _signer_test(name = "signer_action_test", target_under_test = ":signer_loader")
     _ceremony_test(name = "ceremony_action_test", target_under_test = ":ceremony_loader")

@@ -1,4 +1,5 @@
 #include "vmlinux.h"
+#include "ext4_types.h"
 #include <bpf/bpf_helpers.h>
 #include "bpf/bpf_tracing.h"
 #include "stdint.h"
