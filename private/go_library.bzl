@@ -72,7 +72,8 @@ def bpf_go_library(name, loader, importpath, **kwargs):
     The package, named after the last part of `importpath`, has
 
     - `Load(ctx, opts...) (*Objects, error)`, with the options of `runtime`;
-    - `Objects`, with a field of type `*ebpf.Map` a map and one of type `*ebpf.Program` a program, and `Close`;
+    - `Objects`, with a field of type `*ebpf.Map` a map and one of type `*ebpf.Program` a program, `AttachAll` and `Close`;
+    - `Variables`, a field of `Objects`, with one of type `*runtime.Variable[T]` a global variable;
     - Go types of the maps' keys and values and of the global variables;
     - `Bundle`, the embedded loader itself.
 

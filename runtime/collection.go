@@ -10,7 +10,9 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -30,6 +32,15 @@ type Collection struct {
 	Scheme bundle.Scheme
 	// SignedBy says whose signature the kernel verified. It is nil after an unsigned load.
 	SignedBy *Signer
+
+	// What the bundle says of how to attach.
+	programs  []bundle.Program
+	structOps []bundle.Map
+
+	memory struct { // the maps' memories, which variables share
+		sync.Mutex
+		of map[string]*ebpf.Memory
+	}
 }
 
 // Signer is the key that signed a loader, and where the kernel found it.
@@ -48,7 +59,7 @@ func (c *Collection) Map(name string) *ebpf.Map { return c.Maps[name] }
 // Program returns the program with a name in the source, or nil.
 func (c *Collection) Program(name string) *ebpf.Program { return c.Programs[name] }
 
-// Close closes all maps and programs. The kernel keeps what is pinned or attached.
+// Close closes all maps and programs. The kernel keeps what is pinned or attached: Links.Close detaches.
 func (c *Collection) Close() error {
 	var errs []error
 	for _, m := range c.Maps {
@@ -104,7 +115,12 @@ func (l *load) discard(m *made) (n int) {
 func (l *load) collect(ctx context.Context, m *made) (*Collection, *LoadError) {
 	c := &Collection{
 		Maps: make(map[string]*ebpf.Map, len(l.bundle.Maps)), Programs: make(map[string]*ebpf.Program, len(l.bundle.Programs)),
-		Scheme: l.loader.Scheme, SignedBy: m.signer,
+		Scheme: l.loader.Scheme, SignedBy: m.signer, programs: slices.Clone(l.bundle.Programs),
+	}
+	for _, m := range l.bundle.Maps {
+		if m.Type == uint32(ebpf.StructOpsMap) {
+			c.structOps = append(c.structOps, m)
+		}
 	}
 	failed := l.step(ctx, StepCollect, func() error { return l.takeOver(c, m) })
 	if failed == nil {

@@ -203,6 +203,10 @@ func (l *load) explainPermission(e *LoadError) *LoadError {
 		e.Err, e.Hint = ErrMemlock, "before Linux 5.11, EPERM can also mean RLIMIT_MEMLOCK: raise it (`ulimit -l`, LimitMEMLOCK=); or a security policy of the host denied it"
 	default:
 		e.Err, e.Hint = ErrDenied, "look for BPF LSM programs, lockdown and other policies in the kernel's and the audit log"
+		if e.Step == StepRun {
+			what, _, _ := l.whereFailed()
+			e.Detail = "at " + what
+		}
 	}
 	return e
 }

@@ -13,8 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cilium/ebpf/link"
-
 	"github.com/rules-bpf/rules_bpf/examples/counter/counter"
 	"github.com/rules-bpf/rules_bpf/runtime"
 )
@@ -63,12 +61,12 @@ func run(duration time.Duration, opts []runtime.Option) error {
 	}
 	defer objs.Close()
 
-	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sys_enter", Program: objs.Count})
+	links, err := objs.AttachAll()
 	if err != nil {
-		return fmt.Errorf("attach: %w", err)
+		return err
 	}
 	time.Sleep(duration)
-	if err := l.Close(); err != nil {
+	if err := links.Close(); err != nil {
 		return err
 	}
 

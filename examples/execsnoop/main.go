@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"unsafe"
 
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/rules-bpf/rules_bpf/examples/execsnoop/execsnoop"
@@ -78,11 +77,11 @@ func run(ctx context.Context, count int, opts []runtime.Option) error {
 	}
 	defer objs.Close()
 
-	l, err := link.AttachTracing(link.TracingOptions{Program: objs.OnExec})
+	links, err := objs.AttachAll()
 	if err != nil {
-		return fmt.Errorf("attach: %w", err)
+		return err
 	}
-	defer l.Close()
+	defer links.Close()
 
 	events, err := ringbuf.NewReader(objs.Events)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,44 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 			qt.Assert(t, qt.IsNil(err))
 			qt.Check(t, qt.Equals(ret, want))
 		}
+	},
+	// Everything that has a target by its section or by an option.
+	"sections": func(t *testing.T, c *runtime.Collection) {
+		cgroup := "/sys/fs/cgroup/sections"
+		qt.Assert(t, qt.IsNil(os.Mkdir(cgroup, 0o755)))
+		defer os.Remove(cgroup)
+		opts := []runtime.AttachOption{runtime.ToInterface("lo"), runtime.ToCgroup(cgroup), runtime.ToNetNS("/proc/self/ns/net")}
+		_, err := c.AttachAll(opts...)
+		qt.Check(t, qt.ErrorIs(err, runtime.ErrNoTarget))
+		without := []string{"on_socket", "on_tc", "on_perf_event", "on_lwt_in", "on_sk_skb", "on_sk_msg", "on_sk_reuseport", "on_netfilter"}
+		for _, name := range without {
+			qt.Check(t, qt.ErrorMatches(err, `(?s).*attach program `+name+` .*`))
+		}
+		// No C program is here to be probed, no netkit device, and an interface takes one XDP program.
+		without = append(without, "on_uprobe_s", "on_netkit", "on_xdp_frags")
+		links, err := c.AttachAll(append(opts, runtime.Except(without...))...)
+		qt.Assert(t, qt.IsNil(err))
+		for name := range c.Programs {
+			run := name == "on_syscall" || name == "on_xdp_cpumap"
+			qt.Check(t, qt.Equals(links.Link(name) != nil, !run && !slices.Contains(without, name)), qt.Commentf(name))
+		}
+		qt.Check(t, qt.IsNil(links.Close()))
+		var it link.Iterator
+		defer it.Close()
+		qt.Check(t, qt.IsFalse(it.Next()), qt.Commentf("a link is left"))
+	},
+	"structops": func(t *testing.T, c *runtime.Collection) {
+		const algorithms = "/proc/sys/net/ipv4/tcp_available_congestion_control"
+		links, err := c.AttachAll()
+		qt.Assert(t, qt.IsNil(err))
+		qt.Assert(t, qt.IsNotNil(links.Link("ops")))
+		have, err := os.ReadFile(algorithms)
+		qt.Assert(t, qt.IsNil(err))
+		qt.Check(t, qt.StringContains(string(have), "bpf_signed"))
+		qt.Check(t, qt.IsNil(links.Close()))
+		have, err = os.ReadFile(algorithms)
+		qt.Assert(t, qt.IsNil(err))
+		qt.Check(t, qt.IsFalse(strings.Contains(string(have), "bpf_signed")))
 	},
 	// The example at work: it tells of an execution.
 	"execsnoop_loader": func(t *testing.T, c *runtime.Collection) {
