@@ -5,13 +5,13 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 )
@@ -279,12 +279,29 @@ func attachToInterface(config *attachConfig, attach func(index int) (link.Link, 
 		return nil, errors.New("name the interface: AttachAll(runtime.ToInterface(\"eth0\"))")
 	}
 	return func() (link.Link, error) {
-		i, err := net.InterfaceByName(config.iface)
+		index, err := interfaceIndex(config.iface)
 		if err != nil {
 			return nil, fmt.Errorf("interface %s: %w", config.iface, err)
 		}
-		return attach(i.Index)
+		return attach(index)
 	}, nil
+}
+
+// interfaceIndex is net.InterfaceByName without package net, which would link programs with the C library.
+func interfaceIndex(name string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request); err != nil {
+		return 0, err
+	}
+	return int(request.Uint32()), nil
 }
 
 func attachToCgroup(prog *ebpf.Program, at ebpf.AttachType, config *attachConfig) (attachFunc, error) {

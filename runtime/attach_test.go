@@ -265,7 +265,7 @@ func TestAttachNowhere(t *testing.T) {
 		"library":       {"on_uprobe_s", "uprobe.s/libnosuch.so:main", nil, `.*library libnosuch.so: .*`, os.ErrNotExist},
 		"command":       {"on_uprobe_s", "uprobe.s/no_such_command:main", nil, `.*no_such_command.*`, nil},
 		"multi pattern": {"on_uprobe_s", "uprobe.multi//proc/self/exe:main*", nil, `.*is a pattern: .*`, nil},
-		"interface":     {"on_xdp", "xdp", []AttachOption{ToInterface("no_such")}, `.*interface no_such: .*`, nil},
+		"interface":     {"on_xdp", "xdp", []AttachOption{ToInterface("no_such")}, `.*interface no_such: .*`, unix.ENODEV},
 		"cgroup":        {"on_connect4", "cgroup/connect4", []AttachOption{ToCgroup("/no/such")}, `.*cgroup: .*/no/such.*`, os.ErrNotExist},
 		"no cgroup":     {"on_connect4", "cgroup/connect4", []AttachOption{ToCgroup("/proc")}, `.*cgroup /proc: .*`, nil},
 		"netns":         {"on_sk_lookup", "sk_lookup", []AttachOption{ToNetNS("/no/such")}, `.*network namespace: .*`, os.ErrNotExist},

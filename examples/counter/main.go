@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rules-bpf/rules_bpf/examples/counter/counter"
+	"github.com/rules-bpf/rules_bpf/examples/internal/options"
 	"github.com/rules-bpf/rules_bpf/runtime"
 )
 
@@ -21,9 +22,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("counter: ")
 	var (
-		unsigned = flag.Bool("unsigned", false, "load without a signature: for development")
-		enroll   = flag.String("enroll", "", "add the certificate in `FILE` (DER) to the session keyring, and trust that keyring")
-		keyring  = flag.String("keyring", "", "trust the keys of this `KEYRING` instead of the builtin and the secondary keyring")
+		how      = options.New()
 		duration = flag.Duration("for", time.Second, "how long to count")
 	)
 	flag.Parse()
@@ -31,23 +30,9 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	var opts []runtime.Option
-	if *unsigned {
-		opts = append(opts, runtime.AllowUnsigned())
-	}
-	if *keyring != "" {
-		id, err := runtime.ParseKeyring(*keyring)
-		if err != nil {
-			log.Fatal(err)
-		}
-		opts = append(opts, runtime.Keyring(id))
-	}
-	if *enroll != "" {
-		certificate, err := os.ReadFile(*enroll)
-		if err != nil {
-			log.Fatal(err)
-		}
-		opts = append(opts, runtime.Enroll(certificate))
+	opts, err := how.Load()
+	if err != nil {
+		log.Fatal(err)
 	}
 	if err := run(*duration, opts); err != nil {
 		log.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/rules-bpf/rules_bpf/examples/execsnoop/execsnoop"
+	"github.com/rules-bpf/rules_bpf/examples/internal/options"
 	"github.com/rules-bpf/rules_bpf/runtime"
 )
 
@@ -25,17 +26,15 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("execsnoop: ")
 	var (
-		unsigned = flag.Bool("unsigned", false, "load without a signature: for development")
-		enroll   = flag.String("enroll", "", "add the certificate in `FILE` (DER) to the session keyring, and trust that keyring")
-		keyring  = flag.String("keyring", "", "trust the keys of this `KEYRING` instead of the builtin and the secondary keyring")
-		count    = flag.Int("count", 0, "end after `N` events; 0 goes on until interrupted")
+		how   = options.New()
+		count = flag.Int("count", 0, "end after `N` events; 0 goes on until interrupted")
 	)
 	flag.Parse()
 	if flag.NArg() != 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	opts, err := options(*unsigned, *enroll, *keyring)
+	opts, err := how.Load()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -44,29 +43,6 @@ func main() {
 	if err := run(ctx, *count, opts); err != nil {
 		log.Fatal(err)
 	}
-}
-
-// options says how to load, as the command line does.
-func options(unsigned bool, enroll, keyring string) ([]runtime.Option, error) {
-	var opts []runtime.Option
-	if unsigned {
-		opts = append(opts, runtime.AllowUnsigned())
-	}
-	if keyring != "" {
-		id, err := runtime.ParseKeyring(keyring)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, runtime.Keyring(id))
-	}
-	if enroll != "" {
-		certificate, err := os.ReadFile(enroll)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, runtime.Enroll(certificate))
-	}
-	return opts, nil
 }
 
 // run prints events until ctx is done or, unless it is 0, count of them.

@@ -23,7 +23,7 @@ var kconfig = map[string]string{
 }
 
 // bundles compiles the objects of //tests/features, of a byte order, and signs them with the development key. The guest
-// finds them in /data/features, and the certificate as /data/cert.der.
+// finds them in /data/features, beside the objects, and the certificate as /data/cert.der.
 func bundles(t *testing.T, bigEndian bool) map[string][]byte {
 	t.Helper()
 	dir := filepath.Join("..", "..", "internal", "object", "testdata")
@@ -57,6 +57,7 @@ func bundles(t *testing.T, bigEndian bool) map[string][]byte {
 			t.Fatal(err)
 		}
 		files["features/"+o.Name+".bpfl"] = data
+		files["features/"+o.Name+".bpf.o"] = raw
 	}
 	return files
 }

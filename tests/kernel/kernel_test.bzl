@@ -20,6 +20,7 @@ def kernel_test(name, series, data = [], tags = [], **kwargs):
         srcs = [
             "bundles_test.go",
             "kernel_test.go",
+            "tools_test.go",
         ],
         data = [
             release,

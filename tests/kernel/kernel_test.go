@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,10 +113,7 @@ func data(t *testing.T, arch string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
 	add := func(path, name string) {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := read(t, path)
 		name = guest.DataDir + "/" + name
 		if _, ok := files[name]; ok {
 			t.Fatalf("two data files are named %s", name)
@@ -125,6 +123,7 @@ func data(t *testing.T, arch string) map[string][]byte {
 	for name, content := range bundles(t, arch == "s390x") {
 		files[guest.DataDir+"/"+name] = content
 	}
+	maps.Copy(files, tools(t, arch))
 	for _, path := range strings.Fields(os.Getenv(envData)) {
 		add(runfile(path), filepath.Base(path))
 	}

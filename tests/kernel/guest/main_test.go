@@ -5,9 +5,16 @@
 package guest
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 )
 
-func TestMain(m *testing.M) { guest.Main(m) }
+func TestMain(m *testing.M) {
+	if addresses := os.Getenv(connectTo); addresses != "" && os.Getpid() != 1 {
+		connect(addresses)
+		return
+	}
+	guest.Main(m)
+}
