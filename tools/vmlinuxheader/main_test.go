@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding/binary"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/internal/btf"
 )
 
 func TestRun(t *testing.T) {
@@ -18,6 +21,31 @@ func TestRun(t *testing.T) {
 	want, err := os.ReadFile("../../internal/cheader/testdata/types.h")
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.Equals(string(got), string(want)))
+}
+
+// A module's types come after the kernel's that they refer to.
+func TestModule(t *testing.T) {
+	dir := t.TempDir()
+	// file writes raw BTF of types as words, and strings.
+	file := func(name, strings string, types ...uint32) string {
+		raw := []byte{0x9f, 0xeb, 1, 0}
+		size := uint32(4 * len(types))
+		for _, v := range append([]uint32{24, 0, size, size, uint32(len(strings))}, types...) {
+			raw = binary.LittleEndian.AppendUint32(raw, v)
+		}
+		path := filepath.Join(dir, name)
+		qt.Assert(t, qt.IsNil(os.WriteFile(path, append(raw, strings...), 0o644)))
+		return path
+	}
+	const structOfOne = uint32(btf.Struct)<<24 | 1
+	kernel := file("vmlinux", "\x00int\x00sock\x00", 1, uint32(btf.Int)<<24, 4, 32, 5, structOfOne, 4, 1, 1, 0)
+	// Strings go on from 10, types from 3.
+	module := file("module", "wrapper\x00", 10, structOfOne, 4, 5, 2, 0)
+	out := filepath.Join(dir, "vmlinux.h")
+	qt.Assert(t, qt.IsNil(run([]string{"-btf", kernel, "-module", module, "-out", out}, io.Discard)))
+	got, err := os.ReadFile(out)
+	qt.Assert(t, qt.IsNil(err))
+	qt.Check(t, qt.StringContains(string(got), "struct sock {\n\tint _int;\n};\n\nstruct wrapper {\n\tstruct sock sock;\n};\n"))
 }
 
 // Errors name the file, and leave no header.
