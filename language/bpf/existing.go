@@ -31,12 +31,24 @@ func kindOf(c *config.Config, r *rule.Rule) string {
 // files returns the files of an attribute by their paths from the package. Labels of other packages are not among them.
 func (r existing) files(attr string) []string {
 	var files []string
-	for _, s := range r.AttrStrings(attr) {
+	list := r.AttrStrings(attr)
+	if s := r.AttrString(attr); s != "" {
+		list = []string{s}
+	}
+	for _, s := range list {
 		if s = strings.TrimPrefix(s, ":"); !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "@") {
 			files = append(files, path.Clean(s))
 		}
 	}
 	return files
+}
+
+// vmlinux returns the name of the header that a bpf_vmlinux_header makes.
+func (r existing) vmlinux() string {
+	if out := r.files("out"); len(out) > 0 {
+		return path.Base(out[0])
+	}
+	return strings.TrimSuffix(path.Base(r.Name()), headerSuffix) + headerSuffix
 }
 
 // handmade tells whether an attribute has a value that is not a list of strings, such as a glob: then the rule's files are its

@@ -74,6 +74,9 @@ func (g *generator) headers() []string {
 			headers = append(headers, strings.TrimPrefix(strings.TrimPrefix(file, g.Rel), "/"))
 		}
 	}
+	for _, r := range g.existing[vmlinuxKind] {
+		headers = slices.DeleteFunc(headers, func(h string) bool { return slices.Contains(r.files("out"), h) })
+	}
 	slices.Sort(headers)
 	return slices.Compact(headers)
 }

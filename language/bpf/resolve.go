@@ -50,11 +50,8 @@ func (*bpfLanguage) Imports(c *config.Config, r *rule.Rule, f *rule.File) []reso
 		}
 		specs = provided(f.Pkg, hdrs, r.AttrStrings("includes"))
 	case vmlinuxKind:
-		header := r.AttrString("out")
-		if header == "" {
-			header = r.Name() + ".h"
-		}
-		specs = provided(f.Pkg, []string{header}, []string{path.Dir(header)})
+		// Found by its name alone, wherever it is.
+		specs = append(provided(f.Pkg, e.files("out"), nil), "<"+e.vmlinux()+">")
 	case goLibraryKind:
 		return []resolve.ImportSpec{{Lang: "go", Imp: r.AttrString("importpath")}}
 	}
@@ -128,7 +125,7 @@ func find(c *config.Config, ix *resolve.RuleIndex, i include, own map[string]boo
 			labels = append(labels, f.Label.Rel(c.RepoName, "").String())
 		}
 		slices.Sort(labels)
-		return label.NoLabel, fmt.Errorf("%s:%d: %s: %s all have it: choose with `# gazelle:resolve bpf %s LABEL`",
+		return label.NoLabel, fmt.Errorf("%s:%d: %s: %s have it: choose with `# gazelle:resolve bpf %s LABEL`",
 			i.file, i.line, i, strings.Join(labels, " and "), i.path)
 	}
 	if i.optional {

@@ -23,6 +23,7 @@ const (
 type survey struct {
 	root     string
 	exists   map[string]bool      // sources and headers
+	names    map[string]bool      // their names without folders
 	scanned  map[string][]include // what a file includes
 	used     map[string]bool      // headers that BPF programs include, and those that rules list
 	owner    map[string]string    // folder -> the package above it, a rule of which lists files in the folder
@@ -39,6 +40,7 @@ func (l *bpfLanguage) surveyOf(c *config.Config, rel string) *survey {
 	s := &survey{
 		root:    c.RepoRoot,
 		exists:  map[string]bool{},
+		names:   map[string]bool{},
 		scanned: map[string][]include{},
 		used:    map[string]bool{},
 		owner:   map[string]string{},
@@ -87,13 +89,12 @@ func (s *survey) visit(c *config.Config, rel string, recursive bool) {
 }
 
 func (s *survey) file(file string) {
-	switch {
-	case strings.HasSuffix(file, sourceSuffix), strings.HasSuffix(file, bpfHeaderSuffix):
+	if strings.HasSuffix(file, sourceSuffix) || strings.HasSuffix(file, bpfHeaderSuffix) {
 		s.roots = append(s.roots, file)
-		s.exists[file] = true
-	case strings.HasSuffix(file, headerSuffix):
-		s.exists[file] = true
+	} else if !strings.HasSuffix(file, headerSuffix) {
+		return
 	}
+	s.exists[file], s.names[path.Base(file)] = true, true
 }
 
 // rule notes the files that a rule of ours names.
@@ -144,6 +145,9 @@ func (s *survey) follow() {
 
 // candidates returns the files that an include may mean.
 func (s *survey) candidates(i include) []string {
+	if !s.names[path.Base(i.path)] {
+		return nil // most includes are of the toolchain's headers
+	}
 	var files []string
 	for _, spec := range i.specs() {
 		if !strings.HasPrefix(spec, "<") {

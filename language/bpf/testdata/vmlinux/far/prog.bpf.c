@@ -1,0 +1,2 @@
+#include "vmlinux_7_3.h"
+#include <bpf/bpf_helpers.h>
