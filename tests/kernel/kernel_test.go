@@ -46,10 +46,21 @@ func TestKernel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		boot(t, k)
+		boot(t, k, *guestRun, nil)
 		return
 	}
 
+	for _, k := range kernels(t) {
+		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
+			boot(t, k, *guestRun, nil)
+		})
+	}
+}
+
+// kernels are all that were fetched.
+func kernels(t *testing.T) []vm.Kernel {
+	t.Helper()
 	kernels, err := vm.Kernels()
 	if err != nil {
 		t.Fatal(err)
@@ -57,23 +68,20 @@ func TestKernel(t *testing.T) {
 	if len(kernels) == 0 {
 		missing(t, "no kernels: run tests/kernel/fetch-kernels")
 	}
-	for _, k := range kernels {
-		t.Run(k.Name, func(t *testing.T) {
-			t.Parallel()
-			boot(t, k)
-		})
-	}
+	return kernels
 }
 
-// boot runs the guest's tests in a kernel, as subtests of t.
-func boot(t *testing.T, k vm.Kernel) {
+// boot runs the guest's tests in a kernel, as subtests of t: those whose names match run. The guest gets more files.
+func boot(t *testing.T, k vm.Kernel, run string, more map[string][]byte) {
 	t.Logf("kernel %s", k.Release)
+	files := data(t, k.Arch())
+	maps.Copy(files, more)
 	cfg := vm.Config{
 		Kernel: k.Image,
 		Arch:   k.Arch(),
 		Init:   guestBinary(t, k.Arch()),
-		Args:   []string{"-test.run=" + *guestRun, "-test.timeout=8m"},
-		Files:  data(t, k.Arch()),
+		Args:   []string{"-test.run=" + run, "-test.timeout=8m"},
+		Files:  files,
 	}
 	if *console {
 		cfg.Console = t.Output()

@@ -3,18 +3,12 @@
 package guest
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,177 +19,39 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/runtime"
+	"github.com/rules-bpf/rules_bpf/tests/examples"
 )
 
 const certificate = guest.DataDir + "/cert.der"
 
-// example is a program of //examples that runs, signed.
-type example struct {
-	*exec.Cmd
-	lines  *bufio.Scanner
-	stderr bytes.Buffer
-	text   strings.Builder
-}
-
-// start starts an example, as its README says.
-func start(t *testing.T, name string, args ...string) *example {
+// suite is the examples, which are loaded signed.
+func suite(t *testing.T, options ...string) *examples.Suite {
 	t.Helper()
 	if scheme(t) == 0 {
 		t.Skip("this kernel attests no loader")
 	}
-	file := filepath.Join(guest.DataDir, name+"_bin")
-	if _, err := os.Stat(file); err != nil {
+	s := &examples.Suite{Path: func(name string) string { return filepath.Join(guest.DataDir, name+"_bin") }, Options: options}
+	if _, err := os.Stat(s.Path("execsnoop")); err != nil {
 		t.Skip("no examples: Bazel builds them")
 	}
-	e := &example{Cmd: exec.Command(file, args...)}
-	stdout, err := e.StdoutPipe()
-	qt.Assert(t, qt.IsNil(err))
-	e.lines = bufio.NewScanner(stdout)
-	e.Stderr = &e.stderr
-	qt.Assert(t, qt.IsNil(e.Start()))
-	t.Cleanup(func() { e.Process.Kill(); e.Wait() })
-	return e
+	return s
 }
 
-// await reads what the example prints, until a line begins with prefix.
-func (e *example) await(t *testing.T, prefix string) string {
-	t.Helper()
-	for e.lines.Scan() {
-		fmt.Fprintln(&e.text, e.lines.Text())
-		if strings.HasPrefix(e.lines.Text(), prefix) {
-			return e.lines.Text()
-		}
-	}
-	t.Fatalf("%s ended without %q: %v\n%s%s", e.Path, prefix, e.Wait(), e.text.String(), e.stderr.String())
-	return ""
-}
-
-// end waits for the example's end, and returns all that it has printed.
-func (e *example) end(t *testing.T) string {
-	t.Helper()
-	for e.lines.Scan() {
-		fmt.Fprintln(&e.text, e.lines.Text())
-	}
-	if err := e.Wait(); err != nil {
-		t.Fatalf("%s: %v\n%s%s", e.Path, err, e.text.String(), e.stderr.String())
-	}
-	return e.text.String()
-}
-
-// interrupt has the example end, and returns all that it has printed.
-func (e *example) interrupt(t *testing.T) string {
-	t.Helper()
-	qt.Assert(t, qt.IsNil(e.Process.Signal(unix.SIGINT)))
-	return e.end(t)
-}
-
-func TestExecsnoop(t *testing.T) {
-	e := start(t, "execsnoop", "-enroll", certificate, "-count", "1")
-	e.await(t, "PID")
-	cmd := exec.Command("/init", "-test.run=^$")
-	qt.Assert(t, qt.IsNil(cmd.Run()))
-	qt.Check(t, qt.Matches(strings.TrimSpace(e.end(t)), fmt.Sprintf(`(?s)PID .*\n%d +%d +init +/init`, cmd.Process.Pid, os.Getpid())))
-}
-
-func TestCounter(t *testing.T) {
-	text := start(t, "counter", "-enroll", certificate, "-for", "500ms").end(t)
-	qt.Check(t, qt.Matches(text, `(?s)CALL +COUNT +LAST PID\n(\d+ +[1-9]\d* +\d+\n)+lowest number: \d+\n`))
-}
+func TestExecsnoop(t *testing.T) { suite(t, "-enroll", certificate).Execsnoop(t) }
+func TestCounter(t *testing.T)   { suite(t, "-enroll", certificate).Counter(t) }
+func TestTasks(t *testing.T)     { suite(t, "-enroll", certificate).Tasks(t) }
+func TestPortguard(t *testing.T) { suite(t, "-enroll", certificate).Portguard(t) }
+func TestExecdeny(t *testing.T)  { suite(t, "-enroll", certificate).Execdeny(t) }
 
 func TestPackets(t *testing.T) {
-	e := start(t, "packets", "-enroll", certificate, "-interface", "lo", "-for", "3s")
-	e.await(t, "counting on lo")
-	c, err := net.Dial("udp", "127.0.0.1:9")
-	qt.Assert(t, qt.IsNil(err))
-	defer c.Close()
-	for range 5 {
-		_, _ = c.Write(make([]byte, 100)) // that nobody listens is an error of every second write
-		_, _ = c.Write(make([]byte, 100))
-	}
-	// 14 bytes of Ethernet, 20 of IP, 8 of UDP
-	m := regexp.MustCompile(`(?m)^UDP +(\d+) +(\d+)$`).FindStringSubmatch(e.end(t))
-	qt.Assert(t, qt.HasLen(m, 3), qt.Commentf(e.text.String()))
-	packets, _ := strconv.Atoi(m[1])
-	size, _ := strconv.Atoi(m[2])
-	qt.Check(t, qt.IsTrue(packets >= 5), qt.Commentf(e.text.String()))
-	qt.Check(t, qt.Equals(size, packets*(14+20+8+100)))
-}
-
-func TestTasks(t *testing.T) {
-	e := start(t, "tasks", "-enroll", certificate)
-	text := e.end(t)
-	qt.Check(t, qt.Matches(text, `(?s)PID +TID +PARENT +PAGES +COMMAND\n.*`))
-	for _, row := range []string{`1 +1 +0 +\d+ +init`, fmt.Sprintf(`%d +%[1]d +1 +\d+ +init`, os.Getpid()), fmt.Sprintf(`%d +%[1]d +%d +\d+ +tasks_bin`, e.Process.Pid, os.Getpid()), `2 +2 +0 +0 +kthreadd`} {
-		qt.Check(t, qt.IsTrue(regexp.MustCompile(`(?m)^`+row+`$`).MatchString(text)), qt.Commentf("%s\n%s", row, text))
-	}
-}
-
-// connectTo in the environment has this binary connect to an address and tell how that went: a command for portguard.
-const connectTo = "RULES_BPF_CONNECT_TO"
-
-func connect(addresses string) {
-	for address := range strings.FieldsSeq(addresses) {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		fmt.Println("connected to", address+":", err)
-	}
-}
-
-func TestPortguard(t *testing.T) {
-	var addresses, ports []string
-	for _, address := range []string{"127.0.0.1:0", "127.0.0.1:0", "[::1]:0"} {
-		l, err := net.Listen("tcp", address)
+	suite(t, "-enroll", certificate).Packets(t, "lo", 5, func() {
+		c, err := net.Dial("udp", "127.0.0.1:9")
 		qt.Assert(t, qt.IsNil(err))
-		defer l.Close()
-		go io.Copy(io.Discard, accept{l})
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		addresses, ports = append(addresses, l.Addr().String()), append(ports, port)
-	}
-	t.Setenv(connectTo, strings.Join(addresses, " "))
-	text := start(t, "portguard", "-enroll", certificate, "-refuse", ports[1], "-refuse", ports[2], "/init").end(t)
-	qt.Check(t, qt.StringContains(text, "connected to "+addresses[0]+": <nil>\n"))
-	for i := range 2 {
-		qt.Check(t, qt.Matches(text, `(?s).*connected to `+regexp.QuoteMeta(addresses[i+1])+`: .*operation not permitted\n.*`))
-		qt.Check(t, qt.StringContains(text, "port "+ports[i+1]+": 1 connections refused\n"))
-	}
-	// Who is not in the cgroup connects.
-	c, err := net.Dial("tcp", addresses[1])
-	qt.Assert(t, qt.IsNil(err))
-	c.Close()
-	left, err := filepath.Glob("/sys/fs/cgroup/portguard-*")
-	qt.Assert(t, qt.IsNil(err))
-	qt.Check(t, qt.HasLen(left, 0))
-}
-
-// accept is a reader that accepts connections, and never has anything to read.
-type accept struct{ net.Listener }
-
-func (l accept) Read([]byte) (int, error) {
-	c, err := l.Accept()
-	if err == nil {
-		c.Close()
-	}
-	return 0, err
-}
-
-func TestExecdeny(t *testing.T) {
-	self, err := os.ReadFile("/init")
-	qt.Assert(t, qt.IsNil(err))
-	dir := t.TempDir()
-	file, other := filepath.Join(dir, "file"), filepath.Join(dir, "other")
-	qt.Assert(t, qt.IsNil(os.WriteFile(file, self, 0o755)))
-	qt.Assert(t, qt.IsNil(os.Link(file, other)))
-	run := func(file string) error { return exec.Command(file, "-test.run=^$").Run() }
-
-	e := start(t, "execdeny", "-enroll", certificate, file)
-	e.await(t, "refusing")
-	qt.Check(t, qt.ErrorIs(run(file), unix.EPERM))
-	qt.Check(t, qt.ErrorIs(run(other), unix.EPERM))
-	qt.Check(t, qt.IsNil(run("/init")))
-	qt.Check(t, qt.StringContains(e.interrupt(t), file+": refused 2 times\n"))
-	qt.Check(t, qt.IsNil(run(file)))
+		defer c.Close()
+		for range 10 {
+			_, _ = c.Write(make([]byte, 100)) // that nobody listens is an error of every second write
+		}
+	})
 }
 
 // keyring makes a keyring that every process of the user may search, and puts the certificate into it.
@@ -246,8 +102,8 @@ func TestGatekeeper(t *testing.T) {
 	qt.Assert(t, qt.IsNil(loadDirectly()))
 
 	serial := fmt.Sprint(int(trusted))
-	e := start(t, "gatekeeper", "-keyring", serial, "-trust", serial)
-	e.await(t, "guarding")
+	e := suite(t, "-keyring", serial).Start(t, "gatekeeper", "-trust", serial)
+	e.Await(t, "guarding")
 
 	qt.Check(t, qt.ErrorIs(loadDirectly(), unix.EPERM))
 	qt.Check(t, qt.ErrorIs(load(runtime.AllowUnsigned()), runtime.ErrDenied))
@@ -272,7 +128,7 @@ func TestGatekeeper(t *testing.T) {
 		qt.Check(t, qt.StringContains(out, "-EPERM"), qt.Commentf(out))
 	})
 
-	text := e.interrupt(t)
+	text := e.Interrupt(t)
 	t.Log(text)
 	qt.Check(t, qt.StringContains(text, fmt.Sprintf("refused XDP program \"direct\" of process %d (init): unsigned\n", os.Getpid())))
 	qt.Check(t, qt.Matches(text, `(?s).*refused Syscall program "__loader.prog" of process \d+ \(init\): signed by a key of keyring -?\d+\n.*`))
@@ -284,17 +140,17 @@ func TestGatekeeper(t *testing.T) {
 }
 
 func TestGatekeeperAudit(t *testing.T) {
-	e := start(t, "gatekeeper", "-enroll", certificate, "-audit")
-	e.await(t, "guarding")
+	e := suite(t, "-enroll", certificate).Start(t, "gatekeeper", "-audit")
+	e.Await(t, "guarding")
 	qt.Check(t, qt.IsNil(loadDirectly()))
-	qt.Check(t, qt.StringContains(e.interrupt(t), `would refuse XDP program "direct" of process `))
+	qt.Check(t, qt.StringContains(e.Interrupt(t), `would refuse XDP program "direct" of process `))
 }
 
 func TestGatekeeperPinned(t *testing.T) {
 	pin := filepath.Join(pinFolder(t), "gatekeeper")
-	e := start(t, "gatekeeper", "-enroll", certificate, "-pin", pin)
-	e.await(t, "guarding")
-	e.interrupt(t)
+	e := suite(t, "-enroll", certificate).Start(t, "gatekeeper", "-pin", pin)
+	e.Await(t, "guarding")
+	e.Interrupt(t)
 	qt.Check(t, qt.ErrorIs(loadDirectly(), unix.EPERM))
 	qt.Assert(t, qt.IsNil(os.Remove(pin)))
 	var err error

@@ -5,16 +5,13 @@
 package guest
 
 import (
-	"os"
 	"testing"
 
 	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/examples"
 )
 
 func TestMain(m *testing.M) {
-	if addresses := os.Getenv(connectTo); addresses != "" && os.Getpid() != 1 {
-		connect(addresses)
-		return
-	}
+	examples.Main()
 	guest.Main(m)
 }
