@@ -22,8 +22,12 @@ var kconfig = map[string]string{
 	"CONFIG_DEFAULT_HOSTNAME": `"(none)"`,
 }
 
+// signingDir has the development key and its certificate, which are everybody's.
+var signingDir = filepath.Join("..", "..", "signing")
+
 // bundles compiles the objects of //tests/features, of a byte order, and signs them with the development key. The guest
-// finds them in /data/features, beside the objects, and the certificate as /data/cert.der.
+// finds them in /data/features, beside the objects, and the key and its certificate as /data/key.pem and /data/cert.der: it
+// signs too.
 func bundles(t *testing.T, bigEndian bool) map[string][]byte {
 	t.Helper()
 	dir := filepath.Join("..", "..", "internal", "object", "testdata")
@@ -35,7 +39,11 @@ func bundles(t *testing.T, bigEndian bool) map[string][]byte {
 		t.Fatal("no objects: ", err)
 	}
 	id := developer(t)
-	files := map[string][]byte{"cert.der": id.Certificate.Raw}
+	key, err := os.ReadFile(filepath.Join(signingDir, "development_key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"cert.der": id.Certificate.Raw, "key.pem": key}
 	for _, file := range objects {
 		raw, err := os.ReadFile(file)
 		if err != nil {
@@ -65,12 +73,11 @@ func bundles(t *testing.T, bigEndian bool) map[string][]byte {
 // developer is the holder of the development key.
 func developer(t *testing.T) *signing.Identity {
 	t.Helper()
-	dir := filepath.Join("..", "..", "signing")
-	key, err := signing.LoadKey(filepath.Join(dir, "development_key.pem"), nil)
+	key, err := signing.LoadKey(filepath.Join(signingDir, "development_key.pem"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := certs.Load(filepath.Join(dir, "development_cert.der"))
+	cert, err := certs.Load(filepath.Join(signingDir, "development_cert.der"))
 	if err != nil {
 		t.Fatal(err)
 	}

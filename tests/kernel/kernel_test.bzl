@@ -2,13 +2,14 @@
 
 load("@rules_go//go:def.bzl", "go_test")
 
-def kernel_test(name, series, data = [], tags = [], **kwargs):
+def kernel_test(name, series, data = [], guest = "//tests/kernel/guest:guest_amd64_test", tags = [], **kwargs):
     """Boots a kernel and runs the guest's tests in it.
 
     Args:
         name: The target's name.
         series: The kernel's series, one of those in kernels.bzl.
         data: Files that the guest's tests find in /data, by their base names.
+        guest: The guest's test binary, for the kernel's architecture.
         tags: The target's tags.
         **kwargs: Further attributes of the go_test.
     """
@@ -25,14 +26,15 @@ def kernel_test(name, series, data = [], tags = [], **kwargs):
         data = [
             release,
             "@debian_kernels//:" + series,
+            "//:docs/kernels.md",
             "//internal/object:testdata",
             "//signing:development_cert.der",
             "//signing:development_key.pem",
-            "//tests/kernel/guest:guest_test",
+            guest,
         ] + native.glob(["testdata/**"], allow_empty = True) + data,
         env = {
             "RULES_BPF_TEST_DATA": " ".join(["$(rlocationpaths %s)" % d for d in data]),
-            "RULES_BPF_TEST_GUEST": "$(rlocationpath //tests/kernel/guest:guest_test)",
+            "RULES_BPF_TEST_GUEST": "$(rlocationpath %s)" % guest,
             "RULES_BPF_TEST_KERNEL": "$(rlocationpath %s)" % release,
         },
         # Whether a missing kernel is a failure or a skip.
@@ -46,6 +48,7 @@ def kernel_test(name, series, data = [], tags = [], **kwargs):
             "//internal/signing",
             "//internal/vm",
             "//internal/vm/guest",
+            "//tests/attack/matrix",
         ],
         **kwargs
     )

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/vm"
 	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/attack/matrix"
 )
 
 // Set by kernel_test.bzl; runfiles paths. Without Bazel, what they name is
@@ -33,6 +35,7 @@ const (
 
 var (
 	guestRun = flag.String("guest.run", "", "run only the guest's tests that match this regular expression")
+	update   = flag.Bool("update", false, "write what was measured into docs/kernels.md")
 	console  = flag.Bool("guest.console", false, "show the guest's console as it comes")
 )
 
@@ -103,7 +106,50 @@ func boot(t *testing.T, k vm.Kernel, run string, more map[string][]byte) {
 		t.Error(err)
 	}
 	result.Replay(t, err)
+	compareRow(t, k.Name, result)
 }
+
+// compareRow compares what the guest has measured with the kernel's row in
+// docs/kernels.md, or writes it there.
+func compareRow(t *testing.T, kernel string, result *vm.Result) {
+	t.Helper()
+	var row []string
+	for _, c := range result.Cases {
+		if _, line, ok := strings.Cut(c.Output, guest.Measured); ok {
+			line, _, _ = strings.Cut(line, "\n")
+			row = strings.Split(strings.TrimSpace(line), " | ")
+		}
+	}
+	if row == nil { // the test was not asked for, or has failed
+		return
+	}
+	file := filepath.Join("..", "..", "docs", "kernels.md")
+	rowMutex.Lock()
+	defer rowMutex.Unlock()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed := matrix.Row(string(text), kernel)
+	if slices.Equal(committed, row) {
+		return
+	}
+	if !*update {
+		t.Errorf("docs/kernels.md says of %s\n\t%q\nand it was measured\n\t%q\nIf that is as it should be: go test ./tests/kernel -run 'TestKernel/%[1]s$' -guest.run Matrix -update",
+			kernel, committed, row)
+		return
+	}
+	changed, err := matrix.Update(string(text), kernel, row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rowMutex is for the table, of which every kernel has a row.
+var rowMutex sync.Mutex
 
 // missing skips a test for want of something that the machine has not got, or
 // fails it where tests are there to be run.

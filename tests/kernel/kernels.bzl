@@ -1,8 +1,14 @@
 """The kernels that fetch-kernels has fetched, as a repository. For work on rules_bpf only."""
 
-# What fetch-kernels fetches, and what it fetches only when asked.
-SERIES = ["6.18", "7.2", "7.3"]
-MORE_SERIES = ["7.0", "7.1"]
+# What fetch-kernels fetches.
+SERIES = ["6.18", "7.0", "7.1", "7.2", "7.3"]
+
+# Of other machines, by Debian's names: one kernel each.
+OTHERS = {
+    "armhf": "7.2-armhf",
+    "arm64": "7.3-arm64",
+    "s390x": "7.2-s390x",
+}
 
 _BUILD = """\
 package(default_visibility = ["//visibility:public"])
@@ -21,7 +27,7 @@ def _kernel_repo_impl(rctx):
     cache = rctx.getenv("RULES_BPF_CACHE")
     if not cache:
         cache = (rctx.getenv("XDG_CACHE_HOME") or (rctx.getenv("HOME") or "") + "/.cache") + "/rules_bpf"
-    for series in SERIES + MORE_SERIES:
+    for series in SERIES + OTHERS.values():
         kernel = rctx.path(cache).get_child("kernels").get_child(series)
 
         # Fetched anew when a kernel comes or is replaced by a newer one.
@@ -32,7 +38,7 @@ def _kernel_repo_impl(rctx):
         else:
             # Its test has something to name, and finds no image beside it.
             rctx.file(series + "/release", "", executable = False)
-    rctx.file("BUILD.bazel", _BUILD + "".join([_SERIES.format(series = s) for s in SERIES + MORE_SERIES]), executable = False)
+    rctx.file("BUILD.bazel", _BUILD + "".join([_SERIES.format(series = s) for s in SERIES + OTHERS.values()]), executable = False)
 
 _kernel_repo = repository_rule(
     implementation = _kernel_repo_impl,

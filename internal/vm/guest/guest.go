@@ -27,6 +27,10 @@ const (
 	// ArgsFile holds the test binary's arguments as a JSON array.
 	ArgsFile = "guest-args.json"
 
+	// Measured begins a line of a test's log that is for the host: what a test
+	// has measured.
+	Measured = "measured: "
+
 	// DataDir is where the host puts the files that tests read.
 	DataDir = "/data"
 )

@@ -11,11 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"github.com/rules-bpf/rules_bpf/tests/attack/host"
 )
 
 // release returns the kernel's release, as 7.3.4+deb13-cloud-amd64, and its
@@ -128,23 +129,30 @@ func member(t *testing.T, spec *btf.Spec, structure, name string) *btf.Member {
 func TestExclusiveMap(t *testing.T) {
 	good, other := reader(0), reader(1)
 	hash := sha256.Sum256(good)
-
-	m, err := exclusiveMap(hash[:])
+	spec := host.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1, ExclProgHash: hash[:]}
+	m, err := host.CreateMap(spec)
 	if err != nil {
 		t.Fatal("create an exclusive map:", err)
 	}
-	defer unix.Close(m)
+	defer m.Close()
 
-	if fd, err := load(good, m); err != nil {
+	load := func(insns []byte) error {
+		p, err := host.Load{Insns: insns, FDArray: []int32{int32(m.FD())}}.Do()
+		if err == nil {
+			p.Close()
+		}
+		return err
+	}
+	if err := load(good); err != nil {
 		t.Error("load the map's program:", err)
-	} else {
-		unix.Close(fd)
 	}
-	if fd, err := load(other, m); !errors.Is(err, unix.EACCES) {
-		t.Errorf("load another program: fd %d, error %v, want EACCES", fd, err)
+	if err := load(other); !errors.Is(err, unix.EACCES) {
+		t.Errorf("load another program: error %v, want EACCES", err)
 	}
-	if fd, err := exclusiveMap(hash[:31]); !errors.Is(err, unix.EINVAL) {
-		t.Errorf("a hash of 31 bytes: fd %d, error %v, want EINVAL", fd, err)
+	spec.ExclProgHash = hash[:31]
+	if m, err := host.CreateMap(spec); !errors.Is(err, unix.EINVAL) {
+		m.Close()
+		t.Errorf("a hash of 31 bytes: error %v, want EINVAL", err)
 	}
 }
 
@@ -158,86 +166,6 @@ var nativeEndian = func() binary.ByteOrder {
 
 // reader returns the instructions of a program that has the map with index 0 in
 // its fd_array and returns ret.
-func reader(ret int64) []byte {
-	load := asm.LoadImm(asm.R1, 0, asm.DWord)
-	load.Src = 5 // BPF_PSEUDO_MAP_IDX
-	var b strings.Builder
-	for _, ins := range (asm.Instructions{load, asm.Mov.Imm(asm.R0, int32(ret)), asm.Return()}) {
-		if _, err := ins.Marshal(&b, nativeEndian); err != nil {
-			panic(err)
-		}
-	}
-	return []byte(b.String())
-}
-
-// The heads of union bpf_attr that the tests need.
-type (
-	mapCreate struct {
-		mapType, keySize, valueSize, maxEntries uint32
-		flags, innerMapFD, numaNode             uint32
-		name                                    [16]byte
-		ifindex, btfFD, btfKeyType, btfValType  uint32
-		btfVmlinuxValType                       uint32
-		mapExtra                                uint64
-		valueTypeBTFObjFD, mapTokenFD           uint32
-		exclProgHash                            uint64
-		exclProgHashSize                        uint32
-		_                                       uint32
-	}
-	progLoad struct {
-		progType, insnCount        uint32
-		insns, license             uint64
-		logLevel, logSize          uint32
-		logBuf                     uint64
-		kernVersion, flags         uint32
-		name                       [16]byte
-		ifindex, attachType, btfFD uint32
-		funcInfoRecSize            uint32
-		funcInfo                   uint64
-		funcInfoCount              uint32
-		lineInfoRecSize            uint32
-		lineInfo                   uint64
-		lineInfoCount              uint32
-		attachBTFID, attachProgFD  uint32
-		coreReloCount              uint32
-		fdArray                    uint64
-	}
-)
-
-// exclusiveMap creates an array that only the program with the hash may have.
-func exclusiveMap(hash []byte) (int, error) {
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	attr := mapCreate{
-		mapType: unix.BPF_MAP_TYPE_ARRAY, keySize: 4, valueSize: 8, maxEntries: 1,
-		exclProgHash: address(&pin, hash), exclProgHashSize: uint32(len(hash)),
-	}
-	return bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-}
-
-// load loads a program that can be run by a system call and has a map.
-func load(insns []byte, mapFD int) (int, error) {
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	attr := progLoad{
-		progType: unix.BPF_PROG_TYPE_SYSCALL, flags: unix.BPF_F_SLEEPABLE,
-		insnCount: uint32(len(insns) / 8), insns: address(&pin, insns),
-		license: address(&pin, []byte("GPL\x00")), fdArray: address(&pin, []int32{int32(mapFD)}),
-	}
-	return bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-}
-
-// address returns where a slice is, and keeps it there.
-func address[T any](pin *runtime.Pinner, s []T) uint64 {
-	p := unsafe.SliceData(s)
-	pin.Pin(p)
-	return uint64(uintptr(unsafe.Pointer(p)))
-}
-
-func bpf(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(fd), nil
+func reader(ret int32) []byte {
+	return encode(loadMapIndex(0), asm.Mov.Imm(asm.R0, ret), asm.Return())
 }

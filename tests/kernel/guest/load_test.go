@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,14 @@ func scheme(t *testing.T) bundle.Scheme {
 	return runtime.Probe().Scheme
 }
 
+// unfit is why a kernel that attests no loader gets none: it cannot enforce exclusivity, or has no BTF to show that it can.
+func unfit() error {
+	if runtime.Probe().BTFError != nil {
+		return runtime.ErrNoKernelBTF
+	}
+	return runtime.ErrNotExclusiveCapable
+}
+
 // bundleFiles are all bundles that the host has put into the guest: the examples', and one for every object of
 // tests/features.
 func bundleFiles(t *testing.T) []string {
@@ -39,8 +48,15 @@ func bundleFiles(t *testing.T) []string {
 	features, err := filepath.Glob(filepath.Join(guest.DataDir, "features", "*.bpfl"))
 	qt.Assert(t, qt.IsNil(err))
 	qt.Assert(t, qt.Not(qt.HasLen(features, 0)))
+	features = slices.DeleteFunc(features, func(file string) bool {
+		return goruntime.GOARCH != "amd64" && !slices.Contains(portable, strings.TrimSuffix(filepath.Base(file), ".bpfl"))
+	})
 	return append(files, features...)
 }
+
+// portable are the objects of tests/features, which are compiled for x86, that load on all other machines too. The others want
+// hooks, types or kernel functions that one of these has not got, or a JIT: Debian's s390x has none.
+var portable = []string{"core", "data", "kconfig", "maps_of_maps", "tailcalls"}
 
 func readBundle(t *testing.T, file string) *bundle.Bundle {
 	t.Helper()
@@ -94,7 +110,7 @@ func TestSignedBundles(t *testing.T) {
 			before := objects(t)
 			c, err := loadSigned(t, b)
 			if scheme(t) == 0 {
-				qt.Assert(t, qt.ErrorIs(err, runtime.ErrNotExclusiveCapable))
+				qt.Assert(t, qt.ErrorIs(err, unfit()))
 				nothingLeft(t, before)
 				return
 			}
@@ -287,8 +303,8 @@ func nothingLeft(t *testing.T, before counts) {
 	t.Fatalf("the kernel has %+v, and had %+v before", now, before)
 }
 
-// A byte changed in the instructions, the blob or the signature: the kernel or the loader refuses, and nothing is made. Of the
-// signature, every byte is tried.
+// A byte changed in the instructions, the blob or the signature: the kernel or the loader refuses, the runtime says so, and
+// nothing is made. One byte in so many: TestEveryByte tries all of a smaller bundle.
 func TestTamperedBundles(t *testing.T) {
 	s := scheme(t)
 	if s == 0 {
@@ -308,7 +324,7 @@ func TestTamperedBundles(t *testing.T) {
 	}{
 		{"instructions", func(b *bundle.Bundle) []byte { return b.Loader(s).Insns }, 31, nil},
 		{"blob", func(b *bundle.Bundle) []byte { return b.Blob }, 89, nil},
-		{"signature", func(b *bundle.Bundle) []byte { return b.Loader(s).Signatures[0].CMS }, 1, unreadCMS},
+		{"signature", func(b *bundle.Bundle) []byte { return b.Loader(s).Signatures[0].CMS }, 9, unreadCMS},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			n, taken := len(part.bytes(readBundle(t, file))), 0
@@ -350,7 +366,8 @@ func TestUnsignedIsRefused(t *testing.T) {
 	}
 	_, err := loadSigned(t, b)
 	if scheme(t) == 0 {
-		qt.Assert(t, qt.ErrorIs(err, runtime.ErrNotExclusiveCapable))
+		qt.Assert(t, qt.ErrorIs(err, unfit()))
+		t.Log(err)
 	} else {
 		qt.Assert(t, qt.ErrorIs(err, runtime.ErrUnsigned))
 	}

@@ -1,0 +1,23 @@
+//go:build linux
+
+package guest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/attack/matrix"
+)
+
+// What this kernel does, for docs/kernels.md. The host compares it with what is there.
+func TestMatrix(t *testing.T) {
+	enroll(t)
+	before := objects(t)
+	row, err := matrix.Measure(signer(t))
+	qt.Assert(t, qt.IsNil(err))
+	t.Log(guest.Measured + strings.Join(row, " | "))
+	nothingLeft(t, before)
+}
