@@ -70,27 +70,33 @@ func TestLoaderMakesWhatTheObjectSays(t *testing.T) {
 		res := simkernel.Run(l, simkernel.Options{})
 		qt.Assert(t, qt.IsNil(res.Err()))
 		qt.Assert(t, qt.Equals(res.Errno, 0), qt.Commentf("%s", res.Why))
-		for _, m := range b.Maps {
-			got, ok := res.Descriptors[int(m.Ctx)].(*simkernel.Map)
-			qt.Assert(t, qt.IsTrue(ok), qt.Commentf("map %s", m.Name))
-			i := slices.IndexFunc(o.Maps, func(om *object.Map) bool { return om.Name == m.Name })
-			checkMap(t, o, o.Maps[i], got)
-		}
-		loaded := 0
-		for _, p := range o.Programs {
-			if p.Autoload {
-				loaded++
-			}
-		}
-		qt.Assert(t, qt.Equals(len(b.Programs), loaded))
-		for _, p := range b.Programs {
-			got, ok := res.Descriptors[int(p.Ctx)].(*simkernel.Prog)
-			qt.Assert(t, qt.IsTrue(ok), qt.Commentf("program %s", p.Name))
-			i := slices.IndexFunc(o.Programs, func(op *object.Program) bool { return op.Name == p.Name })
-			checkProgram(t, o, o.Programs[i], got)
-		}
-		qt.Check(t, qt.Equals(len(res.Descriptors), len(b.Maps)+len(b.Programs)))
+		checkMade(t, o, b, res)
 	})
+}
+
+// checkMade checks that what a loader has left in its context is what the object says.
+func checkMade(t *testing.T, o *object.Object, b *bundle.Bundle, res *simkernel.Result) {
+	t.Helper()
+	for _, m := range b.Maps {
+		got, ok := res.Descriptors[int(m.Ctx)].(*simkernel.Map)
+		qt.Assert(t, qt.IsTrue(ok), qt.Commentf("map %s", m.Name))
+		i := slices.IndexFunc(o.Maps, func(om *object.Map) bool { return om.Name == m.Name })
+		checkMap(t, o, o.Maps[i], got)
+	}
+	loaded := 0
+	for _, p := range o.Programs {
+		if p.Autoload {
+			loaded++
+		}
+	}
+	qt.Assert(t, qt.Equals(len(b.Programs), loaded))
+	for _, p := range b.Programs {
+		got, ok := res.Descriptors[int(p.Ctx)].(*simkernel.Prog)
+		qt.Assert(t, qt.IsTrue(ok), qt.Commentf("program %s", p.Name))
+		i := slices.IndexFunc(o.Programs, func(op *object.Program) bool { return op.Name == p.Name })
+		checkProgram(t, o, o.Programs[i], got)
+	}
+	qt.Check(t, qt.Equals(len(res.Descriptors), len(b.Maps)+len(b.Programs)))
 }
 
 func checkMap(t *testing.T, o *object.Object, want *object.Map, got *simkernel.Map) {

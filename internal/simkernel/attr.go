@@ -209,16 +209,14 @@ func (mp *Map) check() Errno {
 	return 0
 }
 
-// elemSize is the size of a value in BPF_MAP_UPDATE_ELEM.
+// elemSize is the size of a value in BPF_MAP_UPDATE_ELEM (bpf_map_value_size, kernel/bpf/syscall.c).
 func (mp *Map) elemSize(flags uint64) uint64 {
 	const allCPUs = 16 // BPF_F_ALL_CPUS: one value for all
 	switch mp.Type {
 	case mapPercpuArray, mapPercpuHash, mapLRUPercpuHash:
-		size := (uint64(mp.ValueSize) + 7) &^ 7
 		if flags&allCPUs == 0 {
-			size *= numCPUs
+			return (uint64(mp.ValueSize) + 7) &^ 7 * numCPUs
 		}
-		return size
 	}
 	return uint64(mp.ValueSize)
 }
