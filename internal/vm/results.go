@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -96,7 +97,7 @@ func replay(t *testing.T, cases []*Case, parent string) (failed bool) {
 	t.Helper()
 	for _, c := range cases {
 		name, below := strings.CutPrefix(c.Name, parent)
-		if !below || strings.Contains(name, "/") {
+		if !below || !directly(cases, c, parent) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -116,6 +117,14 @@ func replay(t *testing.T, cases []*Case, parent string) (failed bool) {
 		failed = failed || c.Status == Failed || c.Status == Unfinished
 	}
 	return failed
+}
+
+// directly says that no other case is between parent and c, whose own name may
+// have a slash in it.
+func directly(cases []*Case, c *Case, parent string) bool {
+	return !slices.ContainsFunc(cases, func(other *Case) bool {
+		return len(other.Name) >= len(parent) && strings.HasPrefix(c.Name, other.Name+"/")
+	})
 }
 
 // SaveConsole keeps the console's text where the test's outputs are kept, if

@@ -90,6 +90,27 @@ func TestParseTests(t *testing.T) {
 	}
 }
 
+// A subtest's name may have slashes, and is replayed all the same.
+func TestDirectly(t *testing.T) {
+	cases := []*Case{{Name: "TestA"}, {Name: "TestA/x/y"}, {Name: "TestA/x/y/z"}, {Name: "TestAB"}}
+	for _, test := range []struct {
+		parent string
+		want   []string
+	}{
+		{"", []string{"TestA", "TestAB"}},
+		{"TestA/", []string{"TestA/x/y"}},
+		{"TestA/x/y/", []string{"TestA/x/y/z"}},
+	} {
+		var got []string
+		for _, c := range cases {
+			if strings.HasPrefix(c.Name, test.parent) && directly(cases, c, test.parent) {
+				got = append(got, c.Name)
+			}
+		}
+		qt.Check(t, qt.DeepEquals(got, test.want))
+	}
+}
+
 // fakeQEMU puts a shell script on PATH in the place of QEMU. The script has the
 // initramfs as file 3.
 func fakeQEMU(t *testing.T, script string) Config {
