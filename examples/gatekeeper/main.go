@@ -118,7 +118,14 @@ func run(ctx context.Context, policy gatekeeper.Policy, pin string, opts []runti
 		}
 	}
 	fmt.Println("guarding; interrupt to end")
-	return print(refusals, policy.Enforce == 1)
+	if err := print(refusals, policy.Enforce == 1); err != nil {
+		return err
+	}
+	untold, err := objs.Variables.Untold.Get()
+	if err == nil && untold > 0 {
+		fmt.Printf("and %d more, which came too fast to be told\n", untold)
+	}
+	return err
 }
 
 // active says whether the kernel calls BPF LSM programs, as far as it can be known.

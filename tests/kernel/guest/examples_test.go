@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	stdruntime "runtime"
 	"testing"
 	"time"
 
@@ -57,6 +58,12 @@ func TestPackets(t *testing.T) {
 // keyring makes a keyring that every process of the user may search, and puts the certificate into it.
 func keyring(t *testing.T, name string) runtime.KeyringID {
 	t.Helper()
+	// Only who possesses the keyring may change its permissions: who finds it from his session keyring, which belongs to a
+	// thread, and other tests may have left this one with one that leads nowhere.
+	stdruntime.LockOSThread()
+	defer stdruntime.UnlockOSThread()
+	_, err := unix.KeyctlInt(unix.KEYCTL_LINK, unix.KEY_SPEC_USER_KEYRING, unix.KEY_SPEC_SESSION_KEYRING, 0, 0)
+	qt.Assert(t, qt.IsNil(err))
 	serial, err := unix.AddKey("keyring", name, nil, unix.KEY_SPEC_USER_KEYRING)
 	qt.Assert(t, qt.IsNil(err))
 	const everything = 0x3f3f0000 // KEY_POS_ALL | KEY_USR_ALL
