@@ -3,7 +3,7 @@
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":providers.bzl", "BpfLoaderInfo", "BpfObjectInfo", "BpfSigningKeyInfo")
 load(":show.bzl", "show")
-load(":sign.bzl", "attach", "provenance", "sign", "tbs")
+load(":sign.bzl", "attach", "audit", "provenance", "sign", "tbs")
 load(":signing_key.bzl", "CERTIFICATES", "KINDS")
 
 SCHEMES = ["map-hash", "payload"]
@@ -41,6 +41,9 @@ While there are none, `--output_groups=tbs` builds the bytes to sign, and all th
 
 Signatures add up: with `loader` instead of `object`, those of another `bpf_signed_loader` are kept and this one's are added, as
 when a new key takes an old one's place. docs/signing.md shows all of it, step by step.
+
+Whatever builds a loader also proves of its instructions that they act on nothing but what is signed (docs/audit.md): a validation action,
+which `--norun_validations` leaves out.
 
 Output groups: `tbs`, the exact bytes to sign for each scheme, and a manifest with their digests; `provenance`, an in-toto statement of
 what the bundle was made from; `unsigned`, the bundle before it was signed; `object`, the object file."""
@@ -197,6 +200,7 @@ def _generate(ctx, object):
         progress_message = "Generating loader %{output}",
     )
     return struct(
+        audit = audit(ctx, unsigned),
         bundle = unsigned,
         key_kinds = [],
         object = object,
@@ -220,6 +224,8 @@ def _bpf_signed_loader_impl(ctx):
             provenance = depset([base.provenance]),
             tbs = depset(base.tbs),
             unsigned = depset([base.unsigned]),
+            # A loader that another one is made of has validated itself.
+            _validation = depset([] if ctx.attr.loader else [base.audit]),
         ),
         BpfLoaderInfo(
             bundle = signed,

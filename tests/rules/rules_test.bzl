@@ -87,6 +87,32 @@ def _vmlinux_impl(ctx):
 
 _vmlinux_test = analysistest.make(_vmlinux_impl, attrs = {"btf": attr.string()})
 
+# A toolchain that a user registers comes before the machine's: with it, nothing of the machine is used.
+
+def _own_toolchain_impl(ctx):
+    env = analysistest.begin(ctx)
+    info = analysistest.target_under_test(env)[BpfObjectInfo]
+    asserts.equals(env, "clang 99.0.1", info.compiler)
+    for mnemonic, tool in {"BpfCompile": "tests/rules/testdata/own_clang", "BpfStrip": "tests/rules/testdata/own_strip"}.items():
+        action = _action(env, mnemonic)
+        asserts.equals(env, tool, action.argv[0])
+        asserts.true(env, tool in [f.path for f in action.inputs.to_list()], "the tool is no input of " + mnemonic)
+        asserts.equals(env, {"BPF_CLANG_VERSION": "99.0.1"}, action.env)
+    compile = _action(env, "BpfCompile")
+    asserts.true(env, "-DOWN" in compile.argv, "no flags of the toolchain")
+    asserts.equals(env, ["base.h", "objects.bpf.c", "own_clang", "own_strip"], _names(compile.inputs.to_list()))
+    asserts.equals(env, ["tests/rules/testdata/base"], [
+        compile.argv[i + 1]
+        for i in range(len(compile.argv))
+        if compile.argv[i] == "-idirafter"
+    ])
+    return analysistest.end(env)
+
+_own_toolchain_test = analysistest.make(
+    _own_toolchain_impl,
+    config_settings = {_TOOLCHAINS: [_here("own_toolchain")]},
+)
+
 # bpf_signed_loader
 
 def _loader_impl(ctx):
@@ -101,6 +127,11 @@ def _loader_impl(ctx):
     asserts.equals(env, ["test"], info.key_kinds)
     asserts.equals(env, ["manifest.json", "map-hash.tbs", "payload.tbs"], _names(target[OutputGroupInfo].tbs.to_list()))
     asserts.equals(env, ["objects_loader.intoto.json"], _names(target[OutputGroupInfo].provenance.to_list()))
+
+    # What is built is audited, also by whoever only depends on it.
+    audited = _action(env, "BpfAudit")
+    asserts.equals(env, ["objects_loader.audit.json"], _names(target[OutputGroupInfo]._validation.to_list()))
+    asserts.equals(env, [info.unsigned], [f for f in audited.inputs.to_list() if f.extension == "bpfl"])
 
     generate = _action(env, "BpfLoaderGen")
     asserts.true(env, "map-hash,payload" in generate.argv, "no schemes")
@@ -221,6 +252,7 @@ def rules_tests():
     _object_s390x_test(name = "object_s390x_test", arch = "s390", endian = "big", target_under_test = ":headers")
     _vmlinux_test(name = "vmlinux_test", btf = "kernel.bpf.o", target_under_test = ":vmlinux")
     _vmlinux_test(name = "vmlinux_out_test", btf = "kernel.btf", target_under_test = ":raw")
+    _own_toolchain_test(name = "own_toolchain_test", target_under_test = ":objects")
     _loader_test(name = "loader_test", target_under_test = ":objects_loader")
     _signer_test(name = "signer_action_test", target_under_test = ":signer_loader")
     _ceremony_test(name = "ceremony_action_test", target_under_test = ":ceremony_loader")

@@ -10,13 +10,14 @@ import (
 	"os"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
 var auditCommand = command{
 	name: "audit",
-	args: "[-json] (FILE.bpfl | -insns FILE -data FILE [-scheme SCHEME] [-big-endian])",
+	args: "[-json] [-out FILE] (FILE.bpfl | -insns FILE -data FILE [-scheme SCHEME] [-big-endian])",
 	help: "prove that loaders act only on what was signed: look before signing (docs/audit.md)",
 	run:  runAudit,
 }
@@ -27,6 +28,7 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 	schemeName := flags.String("scheme", bundle.MapHash.String(), "the attestation `scheme` that it is for")
 	bigEndian := flags.Bool("big-endian", false, "it is for big-endian machines")
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
+	out := flags.String("out", "", "write the findings as JSON to `FILE`, unless there is an error among them")
 	n := 1
 	for _, a := range args {
 		if a == "-insns" || a == "--insns" || a == "-data" || a == "--data" {
@@ -68,22 +70,32 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 		}
 		findings = audit.Bundle(b)
 	}
-	if *asJSON {
-		enc := json.NewEncoder(env.stdout)
-		enc.SetIndent("", "  ")
-		if findings == nil {
-			findings = []audit.Finding{}
-		}
-		if err := enc.Encode(findings); err != nil {
+	if findings == nil {
+		findings = []audit.Finding{} // null in JSON otherwise
+	}
+	data, err := json.MarshalIndent(findings, "", "  ")
+	if err != nil {
+		return err
+	}
+	data = append(data, '\n')
+	quiet := *asJSON || *out != ""
+	switch {
+	case *asJSON:
+		if _, err := env.stdout.Write(data); err != nil {
 			return err
 		}
-	} else {
+	case *out == "" || audit.Failed(findings):
 		printFindings(env.stdout, what, findings)
 	}
 	if audit.Failed(findings) {
 		return fmt.Errorf("%s: %w", what, errAudit)
 	}
-	if !*asJSON {
+	if *out != "" {
+		if err := atomicfile.Write(*out, data, 0o644); err != nil {
+			return inFlag("out", err)
+		}
+	}
+	if !quiet {
 		fmt.Fprintf(env.stdout, "%s: nothing is done before what it acts on is proven to be what is signed, and the host has no say in it\n", what)
 	}
 	return nil

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"io/fs"
+	"os"
 	"testing"
 
 	"github.com/go-quicktest/qt"
@@ -47,6 +49,18 @@ func TestAudit(t *testing.T) {
 	qt.Assert(t, qt.HasLen(findings, 2))
 	qt.Check(t, qt.Equals(findings[1].ID, audit.HostContext))
 	qt.Check(t, qt.Equals(findings[1].Scheme, "payload"))
+
+	// A file is for a build: quiet, and there only if nothing is wrong.
+	out := s.path("findings.json")
+	qt.Check(t, qt.Equals(s.run("audit", "-out", out, "-insns", bad, "-data", data, "-scheme", "payload"), exitFails))
+	qt.Check(t, qt.StringContains(s.stdout.String(), "host-context"))
+	_, err := os.Stat(out)
+	qt.Check(t, qt.ErrorIs(err, fs.ErrNotExist))
+	qt.Check(t, qt.Equals(s.run("audit", "-out", out, "-insns", good, "-data", data, "-scheme", "payload"), exitOK))
+	qt.Check(t, qt.Equals(s.stdout.String(), ""))
+	written, err := os.ReadFile(out)
+	qt.Assert(t, qt.IsNil(err))
+	qt.Check(t, qt.Equals(string(written), "[]\n"))
 
 	for _, args := range [][]string{
 		{"audit"}, {"audit", "-insns", good}, {"audit", "-insns", good, "-data", data, "-scheme", "x"}, {"audit", "a", "b"},
