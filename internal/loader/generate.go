@@ -209,24 +209,28 @@ func (c *compiler) storeMapBTF(m *object.Map, attr uint32) {
 	}
 }
 
-// finish emits the end: what closes the temporary descriptors after success, all after a failure.
+// finish emits the end: what closes the temporary descriptors after success, all after a failure. There is no loop in it: the
+// verifier goes all its rounds, each of which costs twice what the two instructions do that take its place.
 func (c *compiler) finish() error {
-	const result, left = insn.R7, insn.R9
-	code := &c.code
-	closeAll := []insn.Insn{
-		{Op: insn.LoadW, Dst: insn.R1, Src: regBlob},
-		{Op: insn.Call, Imm: insn.FnSysClose},
-		{Op: insn.AddK, Dst: regBlob, Imm: 4},
-		{Op: insn.AddK, Dst: left, Imm: -1},
-		{Op: insn.JneK, Dst: left, Off: -5},
-		{Op: insn.MovX, Dst: insn.R0, Src: result},
-		{Op: insn.Exit},
+	const result = insn.R7
+	code, slots := &c.code, &c.slots
+	closeSlots := func(first, n int) {
+		for i := range n {
+			d := code.at(slotOffset(first + i))
+			code.emit(insn.Insn{Op: insn.LoadW, Dst: insn.R1, Src: regBlob, Off: d}, insn.Insn{Op: insn.Call, Imm: insn.FnSysClose})
+		}
 	}
-	if n := c.slots.numTemps(); n > 0 {
+	temps := slots.numTemps()
+	var base int64 // where both ways meet, the blob is addressed from here
+	if end := slotOffset(slots.total()); end > math.MaxInt16 {
+		base = int64(slotOffset(slots.firstTemp()))
+	}
+	over := -1
+	if temps > 0 {
 		code.move(result, 0)
-		code.move(left, int32(n))
-		code.moveBlob(int64(slotOffset(c.slots.firstTemp())))
-		code.emit(insn.Insn{Op: insn.Ja, Off: 4}) // over what a failure begins with
+		code.moveBlob(base)
+		over = len(code.insns)
+		code.emit(insn.Insn{Op: insn.Ja}) // over what a failure begins with
 	} else {
 		code.move(insn.R0, 0)
 		code.emit(insn.Insn{Op: insn.Exit})
@@ -238,9 +242,16 @@ func (c *compiler) finish() error {
 		return err
 	}
 	code.emit(insn.Insn{Op: insn.MovX, Dst: result, Src: insn.R0})
-	code.move(left, int32(c.slots.total()))
 	code.loadBlob(regBlob, 0)
-	code.emit(closeAll...)
+	closeSlots(0, len(c.maps))
+	closeSlots(slots.ofProgram(0), slots.programs)
+	if temps > 0 {
+		code.moveBlob(base)
+		// There are at most maxDescriptors before: 16 bits do.
+		code.insns[over].Off = int16(len(code.insns) - over - 1)
+		closeSlots(slots.firstTemp(), temps)
+	}
+	code.emit(insn.Insn{Op: insn.MovX, Dst: insn.R0, Src: result}, insn.Insn{Op: insn.Exit})
 	return nil
 }
 
