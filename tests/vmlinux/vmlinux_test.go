@@ -53,7 +53,7 @@ func TestKernels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			vmlinux, err := unpack(image)
+			vmlinux, err := vm.Vmlinux(image)
 			if err != nil {
 				t.Fatalf("%s: %v", k.Image, err)
 			}

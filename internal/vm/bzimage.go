@@ -1,4 +1,4 @@
-package vmlinux_test
+package vm
 
 import (
 	"encoding/binary"
@@ -8,8 +8,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// unpack returns the vmlinux in a bzImage, which Debian compresses by zstd (Documentation/arch/x86/boot.rst).
-func unpack(image []byte) ([]byte, error) {
+// Vmlinux returns the ELF file in a kernel's image for x86, a bzImage, which Debian compresses by zstd (Documentation/arch/x86/boot.rst).
+func Vmlinux(image []byte) ([]byte, error) {
 	const (
 		setupSects    = 0x1f1
 		headerMagic   = 0x202

@@ -1,0 +1,12 @@
+//go:build linux
+
+// Package guest holds the tests that run in a virtual machine.
+package guest
+
+import (
+	"testing"
+
+	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+)
+
+func TestMain(m *testing.M) { guest.Main(m) }
