@@ -25,5 +25,5 @@ require (
 	golang.org/x/mod v0.31.0 // indirect
 	golang.org/x/sync v0.20.0 // indirect
 	golang.org/x/tools/go/vcs v0.1.0-deprecated // indirect
-	google.golang.org/protobuf v1.36.3
+	google.golang.org/protobuf v1.36.10
 )

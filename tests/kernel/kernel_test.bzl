@@ -26,7 +26,7 @@ def kernel_test(name, series, data = [], guest = "//tests/kernel/guest:guest_amd
         data = [
             release,
             "@debian_kernels//:" + series,
-            "//:docs/kernels.md",
+            "//docs:kernels.md",
             "//internal/object:testdata",
             "//signing:development_cert.der",
             "//signing:development_key.pem",
