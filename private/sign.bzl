@@ -8,6 +8,8 @@ def _run(ctx, args, inputs, outputs, mnemonic, message, **kwargs):
         mnemonic = mnemonic,
         outputs = outputs,
         progress_message = message + " %{output}",
+        # Neither signtool nor a signer is of a toolchain, which Bazel wants to be told.
+        toolchain = None,
         **kwargs
     )
 

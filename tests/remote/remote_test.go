@@ -183,6 +183,7 @@ func TestRemoteCache(t *testing.T) {
 	}
 	out, err := w.Shell(`signtool keygen -key key.pem -cert cert.der -cn team; chmod -R u+w ../first ../second 2>/dev/null || true; rm -rf ../first ../second`)
 	qt.Assert(t, qt.IsNil(err), qt.Commentf("%s", out))
+	t.Cleanup(func() { _, _ = w.Shell("chmod -R u+w ../first ../second; rm -rf ../first ../second") })
 
 	const pure = " --@rules_go//go/config:pure"
 	first, made := build(t, w, "first", "--remote_cache="+cache+pure)
