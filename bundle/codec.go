@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -25,10 +26,16 @@ type file struct {
 
 // envelope is as much of a file as every version has.
 type envelope struct {
-	Format  string          `cbor:"1,keyasint"`
-	Version uint            `cbor:"2,keyasint"`
-	Bundle  cbor.RawMessage `cbor:"3,keyasint"`
+	Format  string `cbor:"1,keyasint"`
+	Version uint   `cbor:"2,keyasint"`
+	Bundle  view   `cbor:"3,keyasint"`
 }
+
+// view is an encoded item where it lies in the input, uncopied: a bundle may have megabytes.
+type view []byte
+
+// UnmarshalCBOR implements cbor.Unmarshaler.
+func (v *view) UnmarshalCBOR(data []byte) error { *v = data; return nil }
 
 var (
 	encMode = must(cbor.CoreDetEncOptions().EncMode())
@@ -91,14 +98,40 @@ func Decode(data []byte) (*Bundle, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	again, err := Encode(&b)
-	if err != nil {
+	if same, err := b.encodesTo(data); err != nil {
 		return nil, err
-	}
-	if !bytes.Equal(again, data) {
+	} else if !same {
 		return nil, fmt.Errorf("%w: not in core deterministic encoding", ErrMalformed)
 	}
 	return &b, nil
+}
+
+// encodesTo says whether data is how Encode writes the bundle. Its blob, which may have megabytes, is the last item of all and
+// compared in place.
+func (b *Bundle) encodesTo(data []byte) (bool, error) {
+	head := b.canonical()
+	head.Blob = []byte{}
+	again, err := encMode.Marshal(file{magic, Version, head})
+	if err != nil {
+		return false, err
+	}
+	again = appendByteStringHead(again[:len(again)-1], len(b.Blob)) // in the place of the empty one's
+	rest, same := bytes.CutPrefix(data, again)
+	return same && bytes.Equal(rest, b.Blob), nil
+}
+
+// appendByteStringHead appends what stands before n bytes (RFC 8949, 3 and 4.2.1): their number, as short as it can be.
+func appendByteStringHead(to []byte, n int) []byte {
+	const byteString = 2 << 5
+	switch {
+	case n < 24:
+		return append(to, byteString|byte(n))
+	case n <= math.MaxUint8:
+		return append(to, byteString|24, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(to, byteString|25), uint16(n))
+	}
+	return binary.BigEndian.AppendUint32(append(to, byteString|26), uint32(n)) // check allows no more
 }
 
 // check holds a bundle to the rules that its types cannot express.

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
@@ -23,10 +24,13 @@ import (
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"thousands": simkernel.Thousands[int],
-	"step":      func(i int) int { return i + 2 }, // the grid's row, behind the heading
-}).Parse(pageText))
+// page is parsed when the first page is written: the command that has pages rarely writes one.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"thousands": simkernel.Thousands[int],
+		"step":      func(i int) int { return i + 2 }, // the grid's row, behind the heading
+	}).Parse(pageText))
+})
 
 // data is what the page shows.
 type data struct {
@@ -125,7 +129,7 @@ func HTML(w io.Writer, b *bundle.Bundle, o Options) error {
 		}
 		d.addRun(b, simkernel.Run(sim, simkernel.Options{}))
 	}
-	return page.Execute(w, d)
+	return page().Execute(w, d)
 }
 
 func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certificate) loaderData {

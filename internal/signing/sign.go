@@ -3,9 +3,12 @@ package signing
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
@@ -34,15 +37,31 @@ func (id *Identity) Check(now time.Time) error {
 // Sign adds the identity's signature to each of the bundle's loaders, in the place of an earlier one by the same key. It
 // changes all of them or, with an error, none. The kind is one of bundle.Kinds: what the key is for.
 func (id *Identity) Sign(b *bundle.Bundle, kind string) error {
-	values := make([][]byte, len(b.Loaders))
-	for i := range b.Loaders {
+	values, errs := make([][]byte, len(b.Loaders)), make([]error, len(b.Loaders))
+	sign := func(i int) {
 		h := id.Hash.New()
 		h.Write(b.SignedBytes(&b.Loaders[i]))
-		der, err := cms.Sign(id.Signer, id.Certificate, id.Hash, h.Sum(nil))
+		values[i], errs[i] = cms.Sign(id.Signer, id.Certificate, id.Hash, h.Sum(nil))
+	}
+	switch id.Signer.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+		// An RSA signature takes longer than all else that signing does.
+		var all sync.WaitGroup
+		for i := range b.Loaders {
+			all.Go(func() { sign(i) })
+		}
+		all.Wait()
+	default: // a token or a service, which may not do two things at a time
+		for i := range b.Loaders {
+			if sign(i); errs[i] != nil {
+				break
+			}
+		}
+	}
+	for i, err := range errs {
 		if err != nil {
 			return fmt.Errorf("%v loader: %w", b.Loaders[i].Scheme, err)
 		}
-		values[i] = der
 	}
 	for i := range b.Loaders {
 		put(&b.Loaders[i], bundle.Signature{KeyID: id.Certificate.SubjectKeyId, Kind: kind, CMS: values[i]})
