@@ -13,19 +13,15 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
-	"github.com/rules-bpf/rules_bpf/internal/btf"
-	"github.com/rules-bpf/rules_bpf/internal/loader"
-	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/generate"
 )
 
 var errUsage = errors.New("wrong usage")
@@ -43,12 +39,6 @@ func main() {
 	}
 }
 
-// list is a flag that may be given several times.
-type list []string
-
-func (l *list) String() string     { return strings.Join(*l, ",") }
-func (l *list) Set(v string) error { *l = append(*l, v); return nil }
-
 func run(args []string, stderr io.Writer) error {
 	if len(args) > 0 && inspections[args[0]] != nil {
 		return inspections[args[0]](args[1:], os.Stdout, stderr)
@@ -57,46 +47,18 @@ func run(args []string, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	in := flags.String("object", "", "the BPF object `file` to compile")
 	out := flags.String("out", "", "the bundle `file` to write")
-	schemes := flags.String("scheme", "map-hash,payload", "attestation `schemes` to make loaders for, separated by commas")
-	kernelBTF := flags.String("kernel-btf", "", "raw BTF `file` of a kernel, for the layout of struct_ops types")
-	var kconfig list
-	flags.Var(&kconfig, "kconfig", "`NAME=VALUE` of a kernel configuration extern; may be repeated")
+	var how generate.Flags
+	how.Add(flags)
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if *in == "" || *out == "" || flags.NArg() > 0 {
 		return fmt.Errorf("%w: want -object FILE -out FILE", errUsage)
 	}
-	var opts loader.Options
-	for _, name := range strings.Split(*schemes, ",") {
-		s, err := bundle.ParseScheme(name)
-		if err != nil {
-			return fmt.Errorf("%w: -scheme: %w", errUsage, err)
-		}
-		opts.Schemes = append(opts.Schemes, s)
+	b, err := how.Compile(*in)
+	if errors.Is(err, generate.ErrFlag) {
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	values, err := object.ParseKconfig(kconfig)
-	if err != nil {
-		return fmt.Errorf("%w: -kconfig: %w", errUsage, err)
-	}
-	raw, err := os.ReadFile(*in)
-	if err != nil {
-		return err
-	}
-	obj, err := object.Parse(*in, raw, object.Options{Kconfig: values})
-	if err != nil {
-		return err
-	}
-	if *kernelBTF != "" {
-		raw, err := os.ReadFile(*kernelBTF)
-		if err != nil {
-			return err
-		}
-		if opts.KernelBTF, err = btf.Parse(raw, binary.ByteOrder(obj.Order)); err != nil {
-			return fmt.Errorf("%s: %w", *kernelBTF, err)
-		}
-	}
-	b, err := loader.Compile(obj, opts)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,17 @@
 package main
 
 import (
+	"errors"
 	"flag"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/generate"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
 var signCommand = command{
 	name: "sign",
-	args: "(-key KEY | -signer CMD) -cert CERT [-kind KIND] -in IN.bpfl -out OUT.bpfl",
+	args: "(-key KEY | -signer CMD) -cert CERT [-kind KIND] (-in IN.bpfl | -object X.bpf.o) -out OUT.bpfl",
 	help: "add a signature to each loader of a bundle; an earlier one by the same key is replaced",
 	run:  runSign,
 }
@@ -19,9 +21,15 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	who.add(flags)
 	kind := flags.String("kind", bundle.KindDevelopment, "what the key is for: development, test or production")
 	in := flags.String("in", "", "the bundle `file`")
-	out := flags.String("out", "", "`file` for the signed bundle; may be the same")
-	if err := parse(flags, args, 0, "cert", "in", "out"); err != nil {
+	object := flags.String("object", "", "instead of -in, an object `file` to make loaders of, as loadergen does, with its flags")
+	var how generate.Flags
+	how.Add(flags)
+	out := flags.String("out", "", "`file` for the signed bundle; may be that of -in")
+	if err := parse(flags, args, 0, "cert", "out"); err != nil {
 		return err
+	}
+	if (*in == "") == (*object == "") {
+		return usagef("give one of -in and -object")
 	}
 	if err := signing.CheckKind(*kind); err != nil {
 		return usageError{inFlag("kind", err)}
@@ -30,8 +38,14 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	b, err := signing.ReadBundle(*in)
-	if err != nil {
+	var b *bundle.Bundle
+	if *object != "" {
+		if b, err = how.Compile(*object); errors.Is(err, generate.ErrFlag) {
+			return usageError{err}
+		} else if err != nil {
+			return inFlag("object", err)
+		}
+	} else if b, err = signing.ReadBundle(*in); err != nil {
 		return inFlag("in", err)
 	}
 	if err := id.Sign(b, *kind); err != nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"flag"
 	"math/big"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/generate"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
@@ -633,4 +635,29 @@ func TestInspect(t *testing.T) {
 			qt.Assert(t, qt.Equals(s.stdout.String(), string(want)))
 		})
 	}
+}
+
+// One process that makes and signs the loaders leaves what two of them do.
+func TestSignObject(t *testing.T) {
+	const object = "../../internal/object/testdata/data.bpf.o"
+	s := newTool(t)
+	sign := []string{"sign", "-key", rsaKey, "-cert", rsaCert, "-out", s.path("out.bpfl"), "-object"}
+	qt.Check(t, qt.Equals(s.run(append(sign, object, "-scheme", "sha1")...), exitUsage))
+	qt.Check(t, qt.StringContains(s.stderr.String(), `-scheme: unknown scheme "sha1"`))
+	qt.Check(t, qt.Equals(s.run(append(sign, object, "-in", object)...), exitUsage))
+	qt.Check(t, qt.StringContains(s.stderr.String(), "give one of -in and -object"))
+	qt.Check(t, qt.Equals(s.run(append(sign, "missing.bpf.o")...), exitFails))
+	qt.Check(t, qt.StringContains(s.stderr.String(), "-object: open missing.bpf.o"))
+	_, err := os.Stat(s.path("out.bpfl"))
+	qt.Check(t, qt.ErrorIs(err, os.ErrNotExist))
+
+	how, flags := generate.Flags{}, flag.NewFlagSet("", flag.PanicOnError)
+	how.Add(flags)
+	qt.Assert(t, qt.IsNil(flags.Parse([]string{"-scheme", "payload"})))
+	want, err := how.Compile(object)
+	qt.Assert(t, qt.IsNil(err))
+	in := s.bundle("in.bpfl", want)
+	s.ok("sign", "-key", rsaKey, "-cert", rsaCert, "-in", in, "-out", in)
+	s.ok(append(sign, object, "-scheme", "payload")...)
+	qt.Check(t, qt.DeepEquals(s.read(s.path("out.bpfl")), s.read(in)))
 }

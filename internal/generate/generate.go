@@ -1,0 +1,73 @@
+// Package generate makes an unsigned bundle of an object file as a command line asks for it: loadergen's, and that of signtool,
+// which can do both at once.
+package generate
+
+import (
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/loader"
+	"github.com/rules-bpf/rules_bpf/internal/object"
+)
+
+// ErrFlag is in the chain of errors about a flag's value.
+var ErrFlag = errors.New("wrong flag")
+
+// Flags say how an object is compiled.
+type Flags struct {
+	schemes, kernelBTF string
+	kconfig            list
+}
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(v string) error { *l = append(*l, v); return nil }
+
+// Add declares the flags.
+func (f *Flags) Add(flags *flag.FlagSet) {
+	flags.StringVar(&f.schemes, "scheme", "map-hash,payload", "attestation `schemes` to make loaders for, separated by commas")
+	flags.StringVar(&f.kernelBTF, "kernel-btf", "", "raw BTF `file` of a kernel, for the layout of struct_ops types")
+	flags.Var(&f.kconfig, "kconfig", "`NAME=VALUE` of a kernel configuration extern; may be repeated")
+}
+
+// Compile makes the bundle of an object file.
+func (f *Flags) Compile(path string) (*bundle.Bundle, error) {
+	var opts loader.Options
+	for _, name := range strings.Split(f.schemes, ",") {
+		s, err := bundle.ParseScheme(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: -scheme: %w", ErrFlag, err)
+		}
+		opts.Schemes = append(opts.Schemes, s)
+	}
+	values, err := object.ParseKconfig(f.kconfig)
+	if err != nil {
+		return nil, fmt.Errorf("%w: -kconfig: %w", ErrFlag, err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := object.Parse(path, raw, object.Options{Kconfig: values})
+	if err != nil {
+		return nil, err
+	}
+	if f.kernelBTF != "" {
+		raw, err := os.ReadFile(f.kernelBTF)
+		if err != nil {
+			return nil, err
+		}
+		if opts.KernelBTF, err = btf.Parse(raw, binary.ByteOrder(obj.Order)); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.kernelBTF, err)
+		}
+	}
+	return loader.Compile(obj, opts)
+}
