@@ -26,16 +26,10 @@ type file struct {
 
 // envelope is as much of a file as every version has.
 type envelope struct {
-	Format  string `cbor:"1,keyasint"`
-	Version uint   `cbor:"2,keyasint"`
-	Bundle  view   `cbor:"3,keyasint"`
+	Format  string          `cbor:"1,keyasint"`
+	Version uint            `cbor:"2,keyasint"`
+	Bundle  cbor.RawMessage `cbor:"3,keyasint"`
 }
-
-// view is an encoded item where it lies in the input, uncopied: a bundle may have megabytes.
-type view []byte
-
-// UnmarshalCBOR implements cbor.Unmarshaler.
-func (v *view) UnmarshalCBOR(data []byte) error { *v = data; return nil }
 
 var (
 	encMode = must(cbor.CoreDetEncOptions().EncMode())
@@ -81,20 +75,11 @@ func (b *Bundle) canonical() Bundle {
 // Decode reads a file's contents. It trusts nothing: see the package's documentation. The bundle shares no memory
 // with data.
 func Decode(data []byte) (*Bundle, error) {
-	var e envelope
-	if err := decMode.Unmarshal(data, &e); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	var f file
+	if err := decMode.Unmarshal(data, &f); err != nil || f.Format != magic || f.Version != Version {
+		return nil, notThisFormat(data, err)
 	}
-	if e.Format != magic {
-		return nil, fmt.Errorf("%w: this is not a bundle: format %.40q, want %q", ErrMalformed, e.Format, magic)
-	}
-	if e.Version != Version {
-		return nil, fmt.Errorf("%w: version %d, and this program reads version %d: rebuild one of them", ErrMalformed, e.Version, Version)
-	}
-	var b Bundle
-	if err := decMode.Unmarshal(e.Bundle, &b); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
+	b := &f.Bundle
 	if err := b.check(); err != nil {
 		return nil, err
 	}
@@ -103,7 +88,23 @@ func Decode(data []byte) (*Bundle, error) {
 	} else if !same {
 		return nil, fmt.Errorf("%w: not in core deterministic encoding", ErrMalformed)
 	}
-	return &b, nil
+	return b, nil
+}
+
+// notThisFormat says why data is no file of this version: what the envelope says comes first, since another version's bundle
+// is not decoded as one of ours. decoding is what went wrong then, if anything.
+func notThisFormat(data []byte, decoding error) error {
+	var e envelope
+	if err := decMode.Unmarshal(data, &e); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if e.Format != magic {
+		return fmt.Errorf("%w: this is not a bundle: format %.40q, want %q", ErrMalformed, e.Format, magic)
+	}
+	if e.Version != Version {
+		return fmt.Errorf("%w: version %d, and this program reads version %d: rebuild one of them", ErrMalformed, e.Version, Version)
+	}
+	return fmt.Errorf("%w: %w", ErrMalformed, decoding)
 }
 
 // encodesTo says whether data is how Encode writes the bundle. Its blob, which may have megabytes, is the last item of all and

@@ -1,0 +1,17 @@
+package bundle
+
+import "testing"
+
+// BenchmarkDecode is what a load begins with.
+func BenchmarkDecode(b *testing.B) {
+	data, err := Encode(sample())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
