@@ -94,8 +94,8 @@ func TestObject(t *testing.T) {
 			}
 		}
 		for i, m := range theirMaps {
-			if m.Type == ebpf.PerfEventArray.String() {
-				// bpftool counts the CPUs of the machine that it runs on; ours has room for as many as a host may have.
+			if m.Type == ebpf.PerfEventArray.String() && !slices.Contains(maps, m) {
+				// Sized by nobody: bpftool counts the CPUs of the machine that it runs on, ours has room for those of any host.
 				theirMaps[i].Entries = 4096
 			}
 		}
