@@ -8,6 +8,7 @@
 package upstream_test
 
 import (
+	"cmp"
 	"crypto"
 	_ "crypto/sha256" // of the signatures
 	"encoding/json"
@@ -131,7 +132,7 @@ func TestUpstream(t *testing.T) {
 
 	result, err := vm.Run(t.Context(), vm.Config{
 		Kernel: kernel.Image, Arch: kernel.Arch(), Init: guestBinary(t), Files: files, Memory: 2048, Timeout: 20 * time.Minute,
-		Args: []string{"-test.run=" + *guestRun, "-test.timeout=19m"},
+		Args: []string{"-test.run=" + cmp.Or(*guestRun, "TestObject"), "-test.timeout=19m"},
 	})
 	if errors.Is(err, vm.ErrNoQEMU) {
 		missing(t, "%v", err)
