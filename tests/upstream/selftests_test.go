@@ -63,6 +63,7 @@ var selftests = []struct{ name, shows string }{
 	{"tailcall_bpf2bpf6", "tail calls from subprograms"},
 	{"task_local_storage", "storage of tasks at BTF tracepoints"},
 	{"tcp_ca_write_sk_pacing", "struct_ops with members that are not functions"},
+	{"module_functions", "functions of a module, nf_conntrack: of ours, in testdata"},
 	{"test_btf_map_in_map", "maps of maps with contents, of several shapes"},
 	{"test_cls_redirect", "a large classifier; inlined and global functions"},
 	{"test_core_reloc_kernel", "CO-RE relocations"},
@@ -184,7 +185,10 @@ func compile(source, cache, name string) error {
 		return err
 	}
 	out := filepath.Join(cache, name+".bpf.o")
-	src := filepath.Join(source, "tools/testing/selftests/bpf/progs", name+".c")
+	src := filepath.Join("testdata", name+".c")
+	if _, err := os.Stat(src); err != nil {
+		src = filepath.Join(source, "tools/testing/selftests/bpf/progs", name+".c")
+	}
 	cmd := exec.Command("clang", append(flags(source, cache), "-c", src, "-o", out+".new")...)
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, msg)

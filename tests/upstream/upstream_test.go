@@ -103,6 +103,15 @@ func TestUpstream(t *testing.T) {
 		}
 	}
 
+	modules, err := filepath.Glob(filepath.Join(filepath.Dir(source), "modules", "*.ko"))
+	if err != nil || len(modules) == 0 {
+		missing(t, "no modules: run tests/kernel/fetch-kernels --source %s", series)
+	}
+	for _, path := range modules {
+		if files[guest.DataDir+"/modules/"+filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 	objects := compiled(t, source, image)
 	for _, s := range selftests {
 		b, err := generate(objects[s.name])
