@@ -38,11 +38,12 @@ if ! alive; then
   echo "$pid $started" >"$C/holder"
 fi
 
-# bind PATH: the machine's PATH, inside at the same place.
+# bind PATH: the machine's PATH, inside at the same place. What is there may be of a checkout that was deleted and cloned
+# anew: nothing can be mounted over that.
 bind() {
   if [ "/proc/$pid/root$1/" -ef "$1/" ]; then return; fi
   # shellcheck disable=SC2016
-  nsenter -m -t "$pid" /bin/sh -ec 'mkdir -p "$1"; mount --bind "/.host$1" "$1"' - "$1"
+  nsenter -m -t "$pid" /bin/sh -ec 'umount -l "$1" 2>/dev/null || true; mkdir -p "$1"; mount --bind "/.host$1" "$1"' - "$1"
 }
 go_vars=(GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOFLAGS GOTOOLCHAIN GOROOT GOMODCACHE)
 # They may come from a file that is not seen inside.
