@@ -28,7 +28,14 @@ const (
 var audits = []string{AuditNone: "none", AuditProven: "proven", AuditClean: "clean"}
 
 // String returns the name that policy files have for it.
-func (a Audit) String() string { return audits[a] }
+func (a Audit) String() string {
+	if !a.known() {
+		return fmt.Sprintf("Audit(%d)", int(a))
+	}
+	return audits[a]
+}
+
+func (a Audit) known() bool { return a >= 0 && int(a) < len(audits) }
 
 // parseAudit is the reverse of String; an empty name is AuditNone.
 func parseAudit(name string) (Audit, error) {
@@ -43,8 +50,11 @@ func parseAudit(name string) (Audit, error) {
 
 // check returns why a bundle is not proven to that level.
 func (a Audit) check(b *bundle.Bundle) error {
-	if a == AuditNone {
+	switch {
+	case a == AuditNone:
 		return nil
+	case !a.known():
+		return fmt.Errorf("%w: the policy's minimum audit is %v: want one of %q", ErrAudit, a, audits)
 	}
 	return a.refuse(audit.Bundle(b))
 }

@@ -36,6 +36,15 @@ func TestMinimumAudit(t *testing.T) {
 	}
 }
 
+// A level that does not exist is no reason to trust, nor to panic.
+func TestUnknownAudit(t *testing.T) {
+	for _, level := range []Audit{-1, AuditClean + 1} {
+		err := level.check(new(bundle.Bundle))
+		qt.Check(t, qt.ErrorIs(err, ErrAudit))
+		qt.Check(t, qt.ErrorMatches(err, `.*minimum audit is Audit\(.*`))
+	}
+}
+
 func TestAuditLevels(t *testing.T) {
 	note := []audit.Finding{{ID: audit.UnverifiedClose, Severity: audit.Note}}
 	bad := []audit.Finding{note[0], {ID: audit.NoDigestCheck, Severity: audit.Error}}
