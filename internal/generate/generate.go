@@ -38,6 +38,18 @@ func (f *Flags) Add(flags *flag.FlagSet) {
 	flags.Var(&f.kconfig, "kconfig", "`NAME=VALUE` of a kernel configuration extern; may be repeated")
 }
 
+// Given returns the name of one of these flags that a command line has set, or nothing.
+func Given(flags *flag.FlagSet) (name string) {
+	var ours flag.FlagSet
+	new(Flags).Add(&ours)
+	flags.Visit(func(f *flag.Flag) {
+		if ours.Lookup(f.Name) != nil {
+			name = f.Name
+		}
+	})
+	return name
+}
+
 // Compile makes the bundle of an object file.
 func (f *Flags) Compile(path string) (*bundle.Bundle, error) {
 	var opts loader.Options

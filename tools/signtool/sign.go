@@ -31,6 +31,9 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	if (*in == "") == (*object == "") {
 		return usagef("give one of -in and -object")
 	}
+	if name := generate.Given(flags); *in != "" && name != "" {
+		return usagef("-%s is for -object: the loaders of -in are made already", name)
+	}
 	if err := signing.CheckKind(*kind); err != nil {
 		return usageError{inFlag("kind", err)}
 	}

@@ -646,6 +646,11 @@ func TestSignObject(t *testing.T) {
 	qt.Check(t, qt.StringContains(s.stderr.String(), `-scheme: unknown scheme "sha1"`))
 	qt.Check(t, qt.Equals(s.run(append(sign, object, "-in", object)...), exitUsage))
 	qt.Check(t, qt.StringContains(s.stderr.String(), "give one of -in and -object"))
+	for _, args := range [][]string{{"-scheme", "payload"}, {"-kernel-btf", "vmlinux"}, {"-kconfig", "CONFIG_HZ=250"}} {
+		in := []string{"sign", "-key", rsaKey, "-cert", rsaCert, "-out", s.path("out.bpfl"), "-in", s.bundle("made.bpfl", small())}
+		qt.Check(t, qt.Equals(s.run(append(in, args...)...), exitUsage))
+		qt.Check(t, qt.StringContains(s.stderr.String(), args[0]+" is for -object: the loaders of -in are made already"))
+	}
 	qt.Check(t, qt.Equals(s.run(append(sign, "missing.bpf.o")...), exitFails))
 	qt.Check(t, qt.StringContains(s.stderr.String(), "-object: open missing.bpf.o"))
 	_, err := os.Stat(s.path("out.bpfl"))
