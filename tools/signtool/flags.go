@@ -107,7 +107,7 @@ func (p *passphraseFlags) require(env *environment) ([]byte, error) {
 	pass, err := p.get(env)
 	if err == nil && len(pass) == 0 {
 		err = fmt.Errorf("the key is encrypted, and there is no %w: use -passphrase-file, or the environment variable %s "+
-			"(bazel passes it on with --action_env=%[2]s)", signing.ErrPassphrase, p.env)
+			"(in Bazel: passphrase_file of bpf_signing_key, or passphrase_env and --action_env)", signing.ErrPassphrase, p.env)
 	}
 	return pass, err
 }
