@@ -85,7 +85,9 @@ func TestVersions(t *testing.T) {
 		"CHANGELOG.md begins with 1.2.2, and MODULE.bazel says 1.2.3":       but("CHANGELOG.md", "## 1.2.2 (2026-01-01)\n"),
 		"CHANGELOG.md: no heading.*":                                        but("CHANGELOG.md", "## soon\n"),
 		".*docs/a.md depends on version 1.0.0, and MODULE.bazel says 1.2.3": but("docs/a.md", "bazel_dep(name = \"rules_bpf\", version = \"1.0.0\")\n"),
-		"no document says how to depend on the module":                      but("README.md", ""),
+		".*remote_test.go depends on version 1.0.0, and MODULE.bazel says 1.2.3": but("tests/remote/remote_test.go",
+			"`bazel_dep(name = \"rules_bpf\", version = \"1.0.0\")`\n"),
+		"no document says how to depend on the module": but("README.md", ""),
 	} {
 		r := checkout(t, files)
 		qt.Assert(t, qt.IsNil(r.readModule()))
