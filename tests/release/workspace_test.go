@@ -14,10 +14,9 @@ import (
 	"testing"
 
 	"github.com/go-quicktest/qt"
-)
 
-// envBazel is a Bazel with its startup options. Without it, nothing of this package runs.
-const envBazel = "RULES_BPF_TEST_BAZEL"
+	"github.com/rules-bpf/rules_bpf/internal/guide"
+)
 
 // module is the workspace's MODULE.bazel. The name of the SDK is what tools/offline replaces.
 const module = `module(name = "acme")
@@ -51,9 +50,9 @@ type workspace struct {
 // newWorkspace makes a workspace with a BPF program in it, and programs on PATH: bazel, signtool, loadergen.
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
-	bazel := strings.Fields(os.Getenv(envBazel))
+	bazel := strings.Fields(os.Getenv(guide.EnvBazel))
 	if len(bazel) == 0 {
-		t.Skip("no Bazel to use: tools/test names one in " + envBazel)
+		t.Skip("no Bazel to use: tools/test names one in " + guide.EnvBazel)
 	}
 	// Its path, for `bazel` on PATH is going to be a script that calls it.
 	program, err := exec.LookPath(bazel[0])
