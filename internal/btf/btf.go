@@ -131,6 +131,9 @@ func parse(raw []byte, order binary.ByteOrder, base *Spec) (*Spec, error) {
 		base:    base,
 	}
 	if base != nil {
+		if strLen > 0 && s.strings[0] == 0 { // else its names and types would be taken for the base's
+			return bad("string section begins with a zero byte, as in BTF of a kernel or a program: it is no module's")
+		}
 		s.Types = append(make([]Type, 0, uint64(len(base.Types))+typeLen/16), base.Types...)
 	} else if strLen == 0 || s.strings[0] != 0 {
 		return bad("string section does not begin with a zero byte, as in %w", ErrNoBase)

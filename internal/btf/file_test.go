@@ -94,6 +94,7 @@ func TestParseFileRefuses(t *testing.T) {
 		{"truncated", kernel(order)[:40], nil, ErrMalformed, "outside its 40 bytes"},
 		{"module alone", module(order, "one"), nil, ErrNoBase, "does not begin with a zero byte"},
 		{"other byte order", module(binary.BigEndian, "one"), base, ErrMalformed, "byte order BigEndian"},
+		{"kernel as a module", kernel(order), base, ErrMalformed, "it is no module's"},
 		{"module of another kernel", module(order, "one"), &Spec{Order: order, Types: make([]Type, 2)}, ErrMalformed, "string offset 10 of"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

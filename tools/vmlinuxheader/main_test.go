@@ -68,7 +68,8 @@ func TestErrors(t *testing.T) {
 		{"no BTF", []string{"-btf", write("text.btf", "text")}, ".*text.btf: no BTF: neither ELF nor raw BTF.*"},
 		{"module alone", []string{"-btf", write("module.btf", module)}, ".*module.btf: malformed BTF: .*: give the kernel's with -btf, and this with -module"},
 		{"module of other byte order", []string{"-btf", "../../internal/cheader/testdata/types-bpfeb.o", "-module", filepath.Join(dir, "module.btf")}, ".*module.btf: malformed BTF: byte order.*"},
-		{"kernel as a module", []string{"-btf", object, "-module", "../../internal/cheader/testdata/update"}, ".*testdata/update: no BTF.*"},
+		{"kernel as a module", []string{"-btf", object, "-module", object}, ".*types-bpfel.o: malformed BTF: .*: it is no module's.*"},
+		{"module without BTF", []string{"-btf", object, "-module", "../../internal/cheader/testdata/update"}, ".*testdata/update: no BTF.*"},
 		{"no -btf", nil, "wrong usage: .*"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
