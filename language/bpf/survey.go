@@ -51,10 +51,11 @@ func (l *bpfLanguage) surveyOf(c *config.Config, rel string) *survey {
 	}
 	l.survey = s
 	if c.IndexLazy {
-		// The folders above may have the files of this one.
-		for ; rel != "."; rel = path.Dir(rel) {
+		// The folders above, the root among them, may have the files of this one.
+		for ; rel != "" && rel != "."; rel = path.Dir(rel) {
 			s.visit(c, rel, false)
 		}
+		s.visit(c, "", false)
 	} else {
 		s.visit(c, "", true)
 	}
