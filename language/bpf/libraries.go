@@ -9,7 +9,8 @@ import (
 )
 
 // libraries generates the package's bpf_library: all headers that BPF programs include. Where a BUILD file has several, each
-// keeps what it lists, and new headers go into the one that has the usual name, or that is the only one.
+// keeps what it lists, and new headers go into the one that has the usual name, or that is the only one. One without hdrs
+// collects deps, and stays as it is.
 func (g *generator) libraries() {
 	libraries := g.existing[libraryKind]
 	headers := g.headers()
@@ -39,7 +40,7 @@ func (g *generator) libraries() {
 
 	name := g.name(libraryKind, path.Base(path.Join("/", g.Rel)))
 	home := slices.IndexFunc(libraries, func(l existing) bool { return l.Name() == name && !l.handmade("hdrs") })
-	if home < 0 && len(libraries) == 1 && !libraries[0].handmade("hdrs") {
+	if home < 0 && len(libraries) == 1 && libraries[0].Attr("hdrs") != nil && !libraries[0].handmade("hdrs") {
 		home = 0
 	}
 	for i, l := range libraries {
@@ -51,7 +52,9 @@ func (g *generator) libraries() {
 			hdrs = append(hdrs, headers...)
 		}
 		if len(hdrs) == 0 {
-			g.remove(l)
+			if l.Attr("hdrs") != nil {
+				g.remove(l)
+			}
 			continue
 		}
 		g.library(l.Name(), hdrs, &l)
