@@ -37,6 +37,10 @@ var knownDirectives = map[string]func(s *settings, rel, value string) error{
 		return nil
 	},
 	"bpf_naming": func(s *settings, _, value string) error {
+		if value == "" {
+			s.names = defaults.names
+			return nil
+		}
 		kind, pattern, _ := strings.Cut(value, " ")
 		pattern = strings.TrimSpace(pattern)
 		if defaults.names[kind] == "" {
