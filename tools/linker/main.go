@@ -18,11 +18,14 @@ import (
 var errUsage = errors.New("want -out FILE and objects")
 
 func main() {
-	if err := run(os.Args[1:], os.Stderr); err != nil {
+	err := run(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, "linker:", err)
-		if errors.Is(err, errUsage) {
-			os.Exit(2)
-		}
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "linker:", err)
 		os.Exit(1)
 	}
 }
