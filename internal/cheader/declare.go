@@ -65,11 +65,7 @@ func (w *writer) tag(id btf.ID) string {
 // declare returns a declaration of what has a type. inner is the name, with what has been said about it already. The
 // first line follows what is before it; others are indented, by tabs.
 func (w *writer) declare(id btf.ID, inner string, indent int) (string, error) {
-	return w.declareQualified(id, nil, inner, indent)
-}
-
-// declareQualified is declare for a type with qualifiers, innermost first.
-func (w *writer) declareQualified(id btf.ID, qualifiers []string, inner string, indent int) (string, error) {
+	var qualifiers []string // innermost first
 	for depth := 0; ; depth++ {
 		if depth > maxDepth {
 			return "", w.malformed(id, "types nest deeper than %d", maxDepth)
