@@ -100,6 +100,11 @@ func TestSteps(t *testing.T) {
 	again, err := linker.Link([]linker.Input{{"linked.o", first}})
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.Equals(loaderText(t, again), loaderText(t, first)))
+	alone, err := linker.Link(in[1:])
+	qt.Assert(t, qt.IsNil(err))
+	steps, err := linker.Link([]linker.Input{in[0], {"alone.o", alone}})
+	qt.Assert(t, qt.IsNil(err))
+	qt.Check(t, qt.Equals(loaderText(t, steps), loaderText(t, first)))
 }
 
 func TestErrors(t *testing.T) {
