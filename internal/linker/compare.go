@@ -27,9 +27,12 @@ func (c comparison) same(a, b btf.ID) bool {
 	}
 	c.assumed[pair] = true
 	composite := func(t *btf.Type) bool { return t.Kind == btf.Struct || t.Kind == btf.Union || t.Kind == btf.Fwd }
+	union := func(t *btf.Type) bool { return t.Kind == btf.Union || t.Kind == btf.Fwd && t.Flag }
 	enum := func(t *btf.Type) bool { return t.Kind == btf.Enum || t.Kind == btf.Enum64 }
 	switch {
-	case composite(x) && composite(y) && x.Name != "", enum(x) && enum(y) && x.Name != "":
+	case composite(x) && composite(y) && x.Name != "":
+		return x.Name == y.Name && union(x) == union(y)
+	case enum(x) && enum(y) && x.Name != "":
 		return x.Name == y.Name
 	case x.Kind != y.Kind:
 		return false
