@@ -57,6 +57,11 @@ func (r existing) handmade(attr string) bool {
 	return r.Attr(attr) != nil && r.AttrStrings(attr) == nil
 }
 
+// computed tells whether an attribute that is a label has an expression instead, such as a select, which is its author's business.
+func (r existing) computed(attr string) bool {
+	return r.Attr(attr) != nil && r.AttrString(attr) == ""
+}
+
 // globbed returns those of names that a glob in an attribute may match.
 func (r existing) globbed(attr string, names []string) []string {
 	glob, ok := rule.ParseGlobExpr(r.Attr(attr))

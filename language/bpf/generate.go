@@ -146,3 +146,12 @@ func inherit(r *rule.Rule, from *existing, attr string) {
 		r.SetAttr(attr, kept{from.Attr(attr)})
 	}
 }
+
+// setLabel sets an attribute to a target of the package, unless the rule in the BUILD file computes it.
+func setLabel(r *rule.Rule, from *existing, attr, target string) {
+	if from != nil && from.computed(attr) {
+		inherit(r, from, attr)
+		return
+	}
+	r.SetAttr(attr, ":"+target)
+}

@@ -100,7 +100,7 @@ func (g *generator) loader(object, base string) {
 		return
 	}
 	r := rule.NewRule(loaderKind, name)
-	r.SetAttr("object", ":"+object)
+	setLabel(r, from, "object", object)
 	if len(g.settings.schemes) > 0 {
 		r.SetAttr("schemes", g.settings.schemes)
 	} else {
@@ -158,7 +158,7 @@ func (g *generator) goLibrary(loader, base string) {
 	}
 	r := rule.NewRule(goLibraryKind, name)
 	r.SetAttr("importpath", importPath)
-	r.SetAttr("loader", ":"+loader)
+	setLabel(r, from, "loader", loader)
 	g.share(r)
 	g.add(r, nil)
 }
@@ -188,11 +188,13 @@ func (g *generator) importPath(base string) string {
 	return path.Join(folder, base)
 }
 
-// user returns the rule whose attribute is a target of this package, the one with the given name if there are several.
+// user returns the rule whose attribute is a target of this package, the one with the given name if there are several. One of that
+// name that computes its target is taken for one.
 func (g *generator) user(kind, attr, target, name string) *existing {
 	var found *existing
 	for _, r := range g.existing[kind] {
-		if isLocal(r.AttrString(attr), g.Rel, target) && (found == nil || r.Name() == name) {
+		uses := isLocal(r.AttrString(attr), g.Rel, target) || r.Name() == name && r.computed(attr)
+		if uses && (found == nil || r.Name() == name) {
 			found = &r
 		}
 	}
