@@ -81,12 +81,12 @@ var traceable = []string{"/sys/kernel/tracing/available_filter_functions", "/sys
 func matchFunctions(pattern string) (functions []string, err error) {
 	var f *os.File
 	for _, file := range traceable {
-		if f, err = os.Open(file); err == nil {
+		if f, err = os.Open(file); !errors.Is(err, os.ErrNotExist) {
 			break
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the functions that match %s: %w", pattern, err)
+		return nil, fmt.Errorf("the functions that match %s, by tracefs: %w", pattern, err)
 	}
 	defer f.Close()
 	seen := map[string]bool{} // the kernel takes no function twice

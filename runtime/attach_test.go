@@ -305,9 +305,17 @@ func TestMatchFunctions(t *testing.T) {
 	qt.Check(t, qt.DeepEquals(got, []string{"do_nano"}))
 	_, err = matchFunctions("no*")
 	qt.Check(t, qt.ErrorIs(err, os.ErrNotExist))
+	qt.Check(t, qt.Matches(attachHint("kprobe.multi/no*", err), "the kernel has no function of that name .*"))
+
+	// That the list is missing says nothing of functions.
 	traceable = traceable[:1]
 	_, err = matchFunctions("do_*")
 	qt.Check(t, qt.ErrorIs(err, os.ErrNotExist))
+	qt.Check(t, qt.Matches(attachHint("kprobe.multi/do_*", err), "mount it: .*tracefs.*"))
+	// A list that is there and cannot be read is what is told, not that there is no other.
+	traceable = []string{filepath.Join(file, "in a file"), filepath.Join(dir, "none")}
+	_, err = matchFunctions("do_*")
+	qt.Check(t, qt.ErrorIs(err, unix.ENOTDIR))
 }
 
 func TestLookLibrary(t *testing.T) {
