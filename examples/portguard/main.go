@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"syscall"
 
@@ -80,11 +81,16 @@ func run(ports []uint32, command []string, opts []runtime.Option) (code int, err
 		return 0, err
 	}
 	defer dir.Close()
-	cmd := exec.Command(command[0], command[1:]...)
+	// The command is guarded only as long as this process lives. An interrupt of the terminal is the command's, too; a
+	// termination is passed on to it.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
-	err = cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+	if err := cmd.Run(); cmd.ProcessState == nil { // it was not even started
 		return 0, err
 	}
 

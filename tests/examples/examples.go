@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-quicktest/qt"
 	"golang.org/x/sys/unix"
@@ -141,9 +142,17 @@ func (s *Suite) Tasks(t *testing.T) {
 // connectTo in the environment has a test binary be a command for portguard: see Main.
 const connectTo = "RULES_BPF_CONNECT_TO"
 
+// stay in the environment has a test binary be a command that goes on.
+const stay = "RULES_BPF_STAY"
+
 // Main is what the TestMain of a test binary calls first. It does not return when the binary is to be a command that an
 // example runs.
 func Main() {
+	if os.Getenv(stay) != "" {
+		fmt.Println("staying", os.Getpid())
+		time.Sleep(time.Minute) // the longest that one is left behind
+		os.Exit(0)
+	}
 	addresses := os.Getenv(connectTo)
 	if addresses == "" {
 		return
@@ -187,9 +196,30 @@ func (s *Suite) Portguard(t *testing.T) {
 	c, err := net.Dial("tcp", addresses[1])
 	qt.Assert(t, qt.IsNil(err))
 	c.Close()
-	left, err := filepath.Glob("/sys/fs/cgroup/*portguard-*")
+	noCgroup(t)
+
+	// Who ends it ends the command, which never goes on without its guard.
+	t.Setenv(stay, "1")
+	p := s.Start(t, "portguard", self(t))
+	p.Await(t, "staying")
+	var command int
+	_, err = fmt.Sscanf(p.Text.String(), "staying %d\n", &command)
 	qt.Assert(t, qt.IsNil(err))
-	qt.Check(t, qt.HasLen(left, 0))
+	qt.Assert(t, qt.IsNil(p.Process.Signal(unix.SIGTERM)))
+	var failed *exec.ExitError
+	qt.Check(t, qt.ErrorAs(p.Wait(), &failed))
+	qt.Check(t, qt.ErrorIs(unix.Kill(command, 0), unix.ESRCH))
+	noCgroup(t)
+}
+
+// noCgroup checks that portguard has left none, where version 2 is the only one and where it is beside version 1.
+func noCgroup(t *testing.T) {
+	t.Helper()
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		left, err := filepath.Glob(filepath.Join(root, "portguard-*"))
+		qt.Assert(t, qt.IsNil(err))
+		qt.Check(t, qt.HasLen(left, 0))
+	}
 }
 
 // Execdeny keeps a file from being executed, by all of its names, while it runs.
