@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/examples/execdeny/execdeny"
+	"github.com/rules-bpf/rules_bpf/examples/internal/lsm"
 	"github.com/rules-bpf/rules_bpf/examples/internal/options"
 	"github.com/rules-bpf/rules_bpf/runtime"
 )
@@ -44,6 +45,9 @@ func main() {
 }
 
 func run(ctx context.Context, files []string, opts []runtime.Option) error {
+	if err := lsm.Check(); err != nil {
+		return err
+	}
 	objs, err := execdeny.Load(ctx, opts...)
 	if err != nil {
 		return err

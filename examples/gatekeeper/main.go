@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/examples/gatekeeper/gatekeeper"
+	"github.com/rules-bpf/rules_bpf/examples/internal/lsm"
 	"github.com/rules-bpf/rules_bpf/examples/internal/options"
 	"github.com/rules-bpf/rules_bpf/runtime"
 )
@@ -84,8 +85,8 @@ func parsePolicy(trust string) (policy gatekeeper.Policy, err error) {
 }
 
 func run(ctx context.Context, policy gatekeeper.Policy, pin string, opts []runtime.Option) error {
-	if !active() {
-		return errors.New("the kernel runs no BPF LSM programs: add bpf to the list of lsm= on its command line")
+	if err := lsm.Check(); err != nil {
+		return err
 	}
 	objs, err := gatekeeper.Load(ctx, opts...)
 	if err != nil {
@@ -126,20 +127,6 @@ func run(ctx context.Context, policy gatekeeper.Policy, pin string, opts []runti
 		fmt.Printf("and %d more, which came too fast to be told\n", untold)
 	}
 	return err
-}
-
-// active says whether the kernel calls BPF LSM programs, as far as it can be known.
-func active() bool {
-	lsms, err := os.ReadFile("/sys/kernel/security/lsm")
-	if err != nil {
-		return true // securityfs is not mounted
-	}
-	for name := range strings.SplitSeq(strings.TrimSpace(string(lsms)), ",") {
-		if name == "bpf" {
-			return true
-		}
-	}
-	return false
 }
 
 // print tells of refusals until the reader is closed.
