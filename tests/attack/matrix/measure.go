@@ -4,7 +4,6 @@
 package matrix
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -30,10 +29,7 @@ var Columns = []string{
 // Measure makes the running kernel's row. The signer's certificate is enrolled in the thread's session keyring; without a
 // signer, for kernels that cannot verify signatures, nothing is signed.
 func Measure(signer *signing.Identity) (row []string, err error) {
-	order := binary.ByteOrder(binary.LittleEndian)
-	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
-		order = binary.BigEndian
-	}
+	order := victim.NativeOrder()
 	b, err := victim.Variable(order)
 	if err != nil {
 		return nil, err

@@ -210,7 +210,7 @@ func (t *Teller) judge(b *bundle.Bundle, outcome host.Outcome) (Verdict, error) 
 
 // sign is the signer's part.
 func (t *Teller) sign(before bool) (*bundle.Bundle, error) {
-	b, err := victim.Verdict(order())
+	b, err := victim.Verdict(victim.NativeOrder())
 	if err != nil {
 		return nil, err
 	}
@@ -229,16 +229,9 @@ func (t *Teller) sign(before bool) (*bundle.Bundle, error) {
 func target(b *bundle.Bundle) (at int, old, evil []byte, err error) {
 	at = int(b.Programs[0].Insns.Offset)
 	old = bytes.Clone(b.Blob[at : at+insn.Size])
-	want := insn.Append(nil, order(), victim.Return(victim.Deny))
+	want := insn.Append(nil, victim.NativeOrder(), victim.Return(victim.Deny))
 	if !bytes.Equal(old, want) {
 		return 0, nil, nil, fmt.Errorf("the program begins with % x, not % x", old, want)
 	}
-	return at, old, insn.Append(nil, order(), victim.Return(victim.Allow)), nil
-}
-
-func order() binary.ByteOrder {
-	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
-		return binary.BigEndian
-	}
-	return binary.LittleEndian
+	return at, old, insn.Append(nil, victim.NativeOrder(), victim.Return(victim.Allow)), nil
 }

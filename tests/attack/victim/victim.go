@@ -18,6 +18,14 @@ import (
 // Magic is what the variable of Variable holds.
 const Magic = 0x5eed_1234_abad_1dea
 
+// NativeOrder is this machine's byte order: one of the two, neither of which is equal to binary.NativeEndian.
+func NativeOrder() binary.ByteOrder {
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
+}
+
 // Minimal has one program, "probe", and no map.
 func Minimal(order binary.ByteOrder) (*bundle.Bundle, error) {
 	return compile(order, "minimal", probe())

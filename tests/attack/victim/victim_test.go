@@ -14,7 +14,7 @@ import (
 
 var all = map[string]func(binary.ByteOrder) (*bundle.Bundle, error){"minimal": Minimal, "array": Array, "variable": Variable, "verdict": Verdict}
 
-// The victims are what an audit calls sound, and what it says of those from before the fix is what is wrong with them.
+// The victims load, and an audit calls them sound.
 func TestVictims(t *testing.T) {
 	for name, victim := range all {
 		for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {

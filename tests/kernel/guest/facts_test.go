@@ -4,7 +4,6 @@ package guest
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"os"
 	"runtime"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/tests/attack/host"
+	"github.com/rules-bpf/rules_bpf/tests/attack/victim"
 )
 
 // release returns the kernel's release, as 7.3.4+deb13-cloud-amd64, and its
@@ -157,12 +157,7 @@ func TestExclusiveMap(t *testing.T) {
 }
 
 // nativeEndian is binary.NativeEndian, in the words that package asm knows.
-var nativeEndian = func() binary.ByteOrder {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
-		return binary.LittleEndian
-	}
-	return binary.BigEndian
-}()
+var nativeEndian = victim.NativeOrder()
 
 // reader returns the instructions of a program that has the map with index 0 in
 // its fd_array and returns ret.
