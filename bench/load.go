@@ -144,7 +144,6 @@ func (b *bench) load() (*Section, error) {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 		s.add(f.name, "us", who, samples)
-		best := oursB
 		if len(samples[oursA]) > 0 {
 			s.compare(f.name, oursA, skelC, ratios(samples[oursA], samples[skelC]), 0.5)
 			s.compare(f.name, oursA, fromC, ratios(samples[oursA], samples[fromC]), 1.2)
@@ -152,9 +151,9 @@ func (b *bench) load() (*Section, error) {
 		s.compare(f.name, oursB, skelC, ratios(samples[oursB], samples[skelC]), 0.5)
 		s.compare(f.name, oursB, fromC, ratios(samples[oursB], samples[fromC]), 1.2)
 		s.compare(f.name, oursB, parsed, ratios(samples[oursB], samples[parsed]), 1.2)
-		overC = append(overC, summarize(ratios(samples[best], samples[skelC])).Median)
-		overELF = append(overELF, summarize(ratios(samples[best], samples[fromC])).Median)
-		overParsed = append(overParsed, summarize(ratios(samples[best], samples[parsed])).Median)
+		overC = append(overC, summarize(ratios(samples[oursB], samples[skelC])).Median)
+		overELF = append(overELF, summarize(ratios(samples[oursB], samples[fromC])).Median)
+		overParsed = append(overParsed, summarize(ratios(samples[oursB], samples[parsed])).Median)
 	}
 	s.compare("median of objects", oursB, skelC, overC, 0.5)
 	s.compare("median of objects", oursB, fromC, overELF, 1.2)

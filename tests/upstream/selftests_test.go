@@ -107,7 +107,11 @@ func compiled(t *testing.T, source string, image []byte) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s%s%s", version, release, flags("", "")))
+	ours, err := os.ReadFile("testdata/module_functions.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s%s%s%s", version, release, flags("", ""), ours))
 	cache := filepath.Join(source, fmt.Sprintf("objects-%x", sum[:6]))
 	header(t, cache, image)
 

@@ -70,6 +70,16 @@ var unloadable = map[string]string{
 	"cilium-struct_ops":    "is for the kernel's test module",
 }
 
+// onlyOurs are the objects that bpftool makes no loader of, and why: what the kernel makes of them is not compared.
+var onlyOurs = map[string]string{
+	"arena_htab":             "it crashes where an arena has variables",
+	"arena_list":             "it crashes where an arena has variables",
+	"bpf_cubic":              "it crashes on struct_ops",
+	"bpf_dctcp":              "it crashes on struct_ops",
+	"tcp_ca_write_sk_pacing": "it crashes on struct_ops",
+	"test_ksyms":             "it looks for the symbols in the kernel that it runs on itself",
+}
+
 func TestUpstream(t *testing.T) {
 	kernel, source := kernelAndSource(t)
 	image, err := os.ReadFile(kernel.Image)
@@ -82,7 +92,7 @@ func TestUpstream(t *testing.T) {
 	}
 	id := developer(t)
 	files := map[string][]byte{guest.DataDir + "/cert.der": id.Certificate.Raw}
-	put := func(name, path, file string, b *bundle.Bundle) {
+	put := func(name, path string, b *bundle.Bundle) {
 		if err := id.Sign(b, bundle.KindDevelopment); err != nil {
 			t.Fatal(name, err)
 		}
@@ -92,11 +102,13 @@ func TestUpstream(t *testing.T) {
 		}
 		files[guest.DataDir+"/"+name+".bpfl"] = raw
 		s, err := tools[len(tools)-1].Generate(path, t.TempDir(), false)
-		if errors.Is(err, bpftool.ErrRefused) {
-			return // the guest says so
+		if why := onlyOurs[name]; why != "" && errors.Is(err, bpftool.ErrRefused) {
+			t.Logf("%s: not compared: %s", name, why)
+			return
 		}
 		if err != nil {
-			t.Fatal(name, err)
+			t.Errorf("%s: %v", name, err)
+			return
 		}
 		if files[guest.DataDir+"/"+name+".json"], err = json.Marshal(s); err != nil {
 			t.Fatal(name, err)
@@ -119,7 +131,7 @@ func TestUpstream(t *testing.T) {
 			t.Errorf("%s: %v", s.name, err)
 			continue
 		}
-		put(s.name, objects[s.name], s.name, b)
+		put(s.name, objects[s.name], b)
 	}
 	for _, order := range []string{"el", "eb"} {
 		objects := cilium(t, order)
@@ -134,7 +146,7 @@ func TestUpstream(t *testing.T) {
 			case err != nil:
 				t.Error(err)
 			case order == "el" && unloadable["cilium-"+name] == "":
-				put("cilium-"+name, path, name, b)
+				put("cilium-"+name, path, b)
 			}
 		}
 	}

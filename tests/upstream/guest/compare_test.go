@@ -67,6 +67,15 @@ var otherTags = map[string]string{
 	"module_functions": "a call names its module by a place in fd_array, which is another",
 }
 
+// theirsFails are the objects for which bpftool makes a loader that fails, and why.
+var theirsFails = map[string]string{
+	"dynptr_success": tooMany,
+	"exceptions":     tooMany,
+	"rcu_read_lock":  tooMany,
+}
+
+const tooMany = "it keeps descriptors on its stack, which has no room for those of so many programs"
+
 // Every object loads, signed; and what bpftool's loader of the same object makes is the same in all that the kernel tells
 // of it.
 func TestObject(t *testing.T) {
@@ -76,16 +85,16 @@ func TestObject(t *testing.T) {
 		qt.Check(t, qt.IsNotNil(ours.SignedBy))
 		raw, err := os.ReadFile(filepath.Join(guest.DataDir, name+".json"))
 		if err != nil {
-			t.Log("only we make a loader")
-			return
+			return // the host knows of which bpftool makes no loader
 		}
 		var s bpftool.Skeleton
 		qt.Assert(t, qt.IsNil(json.Unmarshal(raw, &s)))
 		fds, err := runTheirs(t, &s)
-		if err != nil {
-			t.Logf("only our loader loads it; bpftool's: %v", err)
+		if why := theirsFails[name]; why != "" && err != nil {
+			t.Logf("not compared: %v: %s", err, why)
 			return
 		}
+		qt.Assert(t, qt.IsNil(err), qt.Commentf("bpftool's loader"))
 		var maps, theirMaps []bpfMap
 		var programs, theirPrograms []program
 		for _, m := range ours.Maps {
@@ -209,8 +218,12 @@ func address[T any](t *testing.T, p *T) uint64 {
 	return uint64(uintptr(unsafe.Pointer(p)))
 }
 
+// bpf is bpf(2), again when one of the signals that Go's scheduler sends came in between.
 func bpf(cmd int, attr unsafe.Pointer, size uintptr) (int, error) {
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(attr), size)
+	for errno == unix.EAGAIN || errno == unix.EINTR {
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(attr), size)
+	}
 	if errno != 0 {
 		return -1, errno
 	}
