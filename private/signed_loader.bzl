@@ -23,7 +23,7 @@ for each of `schemes`, and the host's kernel decides which one is used.
 
 The key is `signing_key`, by default what the flag `--@rules_bpf//signing:key=//your:key` says, by default an insecure
 development key, which a build with `-c opt` refuses. The signing action runs on the local machine only, and neither its inputs
-nor its output go to a remote cache.
+nor its output go to a remote cache. A Go package that embeds the signed bundle may, which gives nothing away.
 
 Signatures that were made elsewhere, by a key that no build gets at, go in with `signatures`, once they are verified to be of
 these bytes:

@@ -69,7 +69,7 @@ bpf_vmlinux_header = rule(
         ),
         "_vmlinuxheader": attr.label(
             cfg = "exec",
-            default = "//tools/vmlinuxheader",
+            default = "//private:vmlinuxheader",
             executable = True,
         ),
     },
