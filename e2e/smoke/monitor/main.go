@@ -56,6 +56,8 @@ func run(ctx context.Context, opts []runtime.Option) error {
 	}
 	defer forks.Close()
 
+	ctx, stop := context.WithCancel(ctx) // when one reader ends, all do
+	defer stop()
 	done := make(chan error)
 	for _, p := range []struct {
 		name       string
@@ -77,7 +79,10 @@ func run(ctx context.Context, opts []runtime.Option) error {
 			return err
 		}
 		context.AfterFunc(ctx, func() { events.Close() })
-		go func() { done <- show(p.name, events) }()
+		go func() {
+			defer stop()
+			done <- show(p.name, events)
+		}()
 	}
 	return errors.Join(<-done, <-done, <-done)
 }
