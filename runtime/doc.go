@@ -15,5 +15,6 @@
 // What a bundle says of itself (names, descriptions, kinds of keys) is not signed and not trusted: the maps and programs
 // that the loader made are compared with it before they are handed over.
 //
-// The package does nothing when a program starts, keeps no goroutine, and is safe for concurrent use.
+// The package does nothing when a program starts and keeps no goroutine. Any number of goroutines may load, and use what
+// was loaded until one of them closes it.
 package runtime
