@@ -44,7 +44,7 @@ func TestKernel(t *testing.T) {
 		dir := filepath.Dir(runfile(release))
 		k, err := vm.LoadKernel(dir)
 		if errors.Is(err, fs.ErrNotExist) {
-			missing(t, "no kernel %s: run tests/kernel/fetch-kernels %[1]s", filepath.Base(dir))
+			vm.Missing(t, "no kernel %s: run tests/kernel/fetch-kernels %[1]s", filepath.Base(dir))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func kernels(t *testing.T) []vm.Kernel {
 		t.Fatal(err)
 	}
 	if len(kernels) == 0 {
-		missing(t, "no kernels: run tests/kernel/fetch-kernels")
+		vm.Missing(t, "no kernels: run tests/kernel/fetch-kernels")
 	}
 	return kernels
 }
@@ -97,7 +97,7 @@ func boot(t *testing.T, k vm.Kernel, run string, more map[string][]byte) {
 	}
 	result, err := vm.Run(ctx, cfg)
 	if errors.Is(err, vm.ErrNoQEMU) {
-		missing(t, "%v: install qemu-system-x86, or qemu-system-arm and qemu-system-misc for other architectures", err)
+		vm.Missing(t, "%v: install qemu-system-x86, or qemu-system-arm and qemu-system-misc for other architectures", err)
 	}
 	if result == nil {
 		t.Fatal(err)
@@ -150,16 +150,6 @@ func compareRow(t *testing.T, kernel string, result *vm.Result) {
 
 // rowMutex is for the table, of which every kernel has a row.
 var rowMutex sync.Mutex
-
-// missing skips a test for want of something that the machine has not got, or
-// fails it where tests are there to be run.
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
 
 // data returns the bundles, the files in testdata and those that Bazel gives,
 // for the guest's folder /data.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/rules-bpf/rules_bpf/internal/vm"
 	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 )
 
@@ -19,7 +20,7 @@ func TestRace(t *testing.T) {
 		t.Skip("the race detector takes long to build")
 	}
 	if _, err := exec.LookPath("cc"); err != nil {
-		missing(t, "the race detector needs a C compiler: %v", err)
+		vm.Missing(t, "the race detector needs a C compiler: %v", err)
 	}
 	binary := filepath.Join(t.TempDir(), "runtime.race")
 	// Statically linked: the guest has no C library.

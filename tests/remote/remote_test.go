@@ -6,18 +6,13 @@ package remote_test
 
 import (
 	"bytes"
-	"crypto/rsa"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +20,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/guide"
-	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/internal/leaks"
 )
 
 // envServer names the variable with the path of bazel-remote.
@@ -119,14 +114,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// spawn is what an execution log says of one action.
-type spawn struct {
-	Mnemonic, TargetLabel, Runner string
-	CacheHit, RemoteCacheable     bool
-}
-
 // build builds the loader in an output base of its own and returns it, with the actions that ran or were found.
-func build(t *testing.T, w *guide.Workspace, base, flags string) ([]byte, []spawn) {
+func build(t *testing.T, w *guide.Workspace, base, flags string) ([]byte, []leaks.Action) {
 	t.Helper()
 	log := filepath.Join(w.Bin, base+".json")
 	script := fmt.Sprintf(`bazel --output_base=%[1]s build //:loader --disk_cache= --execution_log_json_file=%[2]s %[3]s
@@ -136,40 +125,9 @@ bazel --output_base=%[1]s shutdown`, filepath.Join(filepath.Dir(w.Dir), base), l
 	qt.Assert(t, qt.IsNil(err), qt.Commentf("%s", out))
 	loader, err := os.ReadFile(filepath.Join(w.Bin, base+".bpfl"))
 	qt.Assert(t, qt.IsNil(err))
-	f, err := os.Open(log)
+	actions, err := leaks.Actions(log)
 	qt.Assert(t, qt.IsNil(err))
-	defer f.Close()
-	var list []spawn
-	for dec := json.NewDecoder(f); ; {
-		var s spawn
-		err := dec.Decode(&s)
-		if errors.Is(err, io.EOF) {
-			return loader, list
-		}
-		qt.Assert(t, qt.IsNil(err))
-		list = append(list, s)
-	}
-}
-
-// stored returns which of the needles are in the server's files, and how many files there are.
-func stored(t *testing.T, dir string, needles map[string][]byte) (found map[string]bool, n int) {
-	t.Helper()
-	found = map[string]bool{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		n++
-		for name, needle := range needles {
-			if bytes.Contains(data, needle) {
-				found[name] = true
-			}
-		}
-		return err
-	})
-	qt.Assert(t, qt.IsNil(err))
-	return found, n
+	return loader, actions
 }
 
 // What one has compiled and generated, another gets from the cache, byte for byte. Both sign for themselves: neither key nor
@@ -217,27 +175,15 @@ func TestRemoteCache(t *testing.T) {
 	pem, err := os.ReadFile(filepath.Join(w.Dir, "key.pem"))
 	qt.Assert(t, qt.IsNil(err))
 	needles := map[string][]byte{"marker": []byte(marker), "signature": b.Loaders[0].Signatures[0].CMS}
-	for name, secret := range secrets(t, pem) {
-		needles[name] = secret
-	}
-	found, n := stored(t, dir, needles)
+	secrets, err := leaks.Secrets(pem)
+	qt.Assert(t, qt.IsNil(err))
+	maps.Copy(needles, secrets)
+	found, n, err := leaks.Find(dir, needles)
+	qt.Assert(t, qt.IsNil(err))
 	t.Logf("%d files on the server", n)
 	// The search finds what is there.
-	qt.Check(t, qt.DeepEquals(found, map[string]bool{"marker": true}))
-}
-
-// secrets are byte strings by which a key would give itself away, in PEM and in DER.
-func secrets(t *testing.T, pem []byte) map[string][]byte {
-	t.Helper()
-	list := map[string][]byte{}
-	for i, line := range strings.Split(string(pem), "\n") {
-		if len(line) == 64 {
-			list[fmt.Sprint("line ", i, " of the key")] = []byte(line)
-		}
+	qt.Check(t, qt.Not(qt.HasLen(found, 0)))
+	for _, f := range found {
+		qt.Check(t, qt.Equals(f.What, "marker"), qt.Commentf("in %s", f.Path))
 	}
-	signer, err := signing.ParseKey(pem, nil)
-	qt.Assert(t, qt.IsNil(err))
-	key := signer.(*rsa.PrivateKey)
-	list["a prime"], list["the other prime"], list["the exponent"] = key.Primes[0].Bytes(), key.Primes[1].Bytes(), key.D.Bytes()
-	return list
 }

@@ -148,7 +148,7 @@ func (w *workshop) opensslVerify(file, cert string) {
 func (w *workshop) openssl(args ...string) {
 	w.t.Helper()
 	if _, err := exec.LookPath("openssl"); err != nil {
-		missing(w.t, "openssl is not installed")
+		vm.Missing(w.t, "openssl is not installed")
 	}
 	w.run("openssl", args...)
 }
@@ -339,7 +339,7 @@ func (w *workshop) load(kernels []vm.Kernel, cases []testCase) {
 				Files:  map[string][]byte{guest.DataDir + "/cases.json": data},
 			})
 			if errors.Is(err, vm.ErrNoQEMU) {
-				missing(t, "%v", err)
+				vm.Missing(t, "%v", err)
 			}
 			if result == nil {
 				t.Fatal(err)
@@ -359,7 +359,7 @@ func signingKernels(t *testing.T) []vm.Kernel {
 	if release := os.Getenv(envKernel); release != "" {
 		k, err := vm.LoadKernel(filepath.Dir(runfile(release)))
 		if err != nil {
-			missing(t, "%v: run tests/kernel/fetch-kernels", err)
+			vm.Missing(t, "%v: run tests/kernel/fetch-kernels", err)
 		}
 		return []vm.Kernel{k}
 	}
@@ -372,16 +372,7 @@ func signingKernels(t *testing.T) []vm.Kernel {
 		}
 	}
 	if len(list) == 0 {
-		missing(t, "no kernels: run tests/kernel/fetch-kernels")
+		vm.Missing(t, "no kernels: run tests/kernel/fetch-kernels")
 	}
 	return list
-}
-
-// missing skips a test for want of something that the machine has not got, or fails it where tests are there to be run.
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/internal/vm"
 )
 
 // Bazel does not run this: the signer is a Go module of its own, which needs the go command and a C compiler. tools/test
@@ -18,7 +20,7 @@ import (
 func TestSoftHSM(t *testing.T) {
 	for _, program := range []string{"softhsm2-util", "pkcs11-tool", "cc"} {
 		if _, err := exec.LookPath(program); err != nil {
-			missing(t, "%s is not installed: apt-get install softhsm2 opensc gcc libc6-dev", program)
+			vm.Missing(t, "%s is not installed: apt-get install softhsm2 opensc gcc libc6-dev", program)
 		}
 	}
 	kernels := signingKernels(t)

@@ -101,7 +101,7 @@ func compiled(t *testing.T, source string, image []byte) map[string]string {
 	t.Helper()
 	version, err := exec.Command("clang", "--version").Output()
 	if err != nil {
-		missing(t, "no clang: %v", err)
+		vm.Missing(t, "no clang: %v", err)
 	}
 	release, err := os.ReadFile(filepath.Join(filepath.Dir(source), "release"))
 	if err != nil {

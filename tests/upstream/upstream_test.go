@@ -88,7 +88,7 @@ func TestUpstream(t *testing.T) {
 	}
 	tools := bpftool.Installed()
 	if len(tools) == 0 {
-		missing(t, "no bpftool")
+		vm.Missing(t, "no bpftool")
 	}
 	id := developer(t)
 	files := map[string][]byte{guest.DataDir + "/cert.der": id.Certificate.Raw}
@@ -117,7 +117,7 @@ func TestUpstream(t *testing.T) {
 
 	modules, err := filepath.Glob(filepath.Join(filepath.Dir(source), "modules", "*.ko"))
 	if err != nil || len(modules) == 0 {
-		missing(t, "no modules: run tests/kernel/fetch-kernels --source %s", series)
+		vm.Missing(t, "no modules: run tests/kernel/fetch-kernels --source %s", series)
 	}
 	for _, path := range modules {
 		if files[guest.DataDir+"/modules/"+filepath.Base(path)], err = os.ReadFile(path); err != nil {
@@ -156,7 +156,7 @@ func TestUpstream(t *testing.T) {
 		Args: []string{"-test.run=" + cmp.Or(*guestRun, "TestObject"), "-test.timeout=19m"},
 	})
 	if errors.Is(err, vm.ErrNoQEMU) {
-		missing(t, "%v", err)
+		vm.Missing(t, "%v", err)
 	}
 	if result == nil {
 		t.Fatal(err)
@@ -192,22 +192,13 @@ func kernelAndSource(t *testing.T) (vm.Kernel, string) {
 	}
 	i := slices.IndexFunc(kernels, func(k vm.Kernel) bool { return k.Name == series })
 	if i < 0 {
-		missing(t, "no kernel: run tests/kernel/fetch-kernels %s", series)
+		vm.Missing(t, "no kernel: run tests/kernel/fetch-kernels %s", series)
 	}
 	source := filepath.Join(filepath.Dir(kernels[i].Image), "source")
 	if _, err := os.Stat(source); err != nil {
-		missing(t, "no source: run tests/kernel/fetch-kernels --source %s", series)
+		vm.Missing(t, "no source: run tests/kernel/fetch-kernels --source %s", series)
 	}
 	return kernels[i], source
-}
-
-// missing skips a test for want of something that the machine has not got, or fails it where tests are there to be run.
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 // developer is the holder of the development key.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/vm"
 )
 
 // How headers declare names, at the beginning of a line.
@@ -89,7 +90,7 @@ func clang(t *testing.T, dir, c string, order binary.ByteOrder, flags []string) 
 	t.Helper()
 	path, err := exec.LookPath("clang")
 	if err != nil {
-		missing(t, "no clang: install it, or run the test with Bazel")
+		vm.Missing(t, "no clang: install it, or run the test with Bazel")
 	}
 	src, obj := filepath.Join(dir, "all.bpf.c"), filepath.Join(dir, "all.bpf.o")
 	if err := os.WriteFile(src, []byte("#include \"vmlinux.h\"\n"+c), 0o644); err != nil {
@@ -142,13 +143,4 @@ func assertions(kernel *btf.Spec, isMissing func(name string) bool) string {
 		}
 	}
 	return c.String()
-}
-
-// missing skips a test for want of something that the machine has not got, or fails it where tests are there to be run.
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }

@@ -97,12 +97,12 @@ func kernels(t *testing.T) (list []vm.Kernel) {
 	for _, name := range names {
 		k, err := vm.LoadKernel(filepath.Dir(filepath.Join(os.Getenv("TEST_SRCDIR"), name)))
 		if err != nil {
-			missing(t, "%v: run tests/kernel/fetch-kernels", err)
+			vm.Missing(t, "%v: run tests/kernel/fetch-kernels", err)
 		}
 		list = append(list, k)
 	}
 	if len(list) == 0 {
-		missing(t, "no kernels: run tests/kernel/fetch-kernels")
+		vm.Missing(t, "no kernels: run tests/kernel/fetch-kernels")
 	}
 	return list
 }
@@ -167,7 +167,7 @@ func dump(t *testing.T, file []byte) []byte {
 	t.Helper()
 	tools := bpftool.Installed()
 	if len(tools) == 0 {
-		missing(t, "no bpftool: install it, or run the test with Bazel")
+		vm.Missing(t, "no bpftool: install it, or run the test with Bazel")
 	}
 	path := filepath.Join(t.TempDir(), "vmlinux")
 	if err := os.WriteFile(path, file, 0o644); err != nil {
