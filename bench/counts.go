@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
 )
 
 // counts compares how large loaders are, over all objects of which both make one.

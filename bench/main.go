@@ -19,7 +19,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
 )
 
 // bench is what the sections share.

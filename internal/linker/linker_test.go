@@ -10,11 +10,11 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
-	"github.com/rules-bpf/rules_bpf/internal/golden"
 	"github.com/rules-bpf/rules_bpf/internal/linker"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
+	"github.com/rules-bpf/rules_bpf/tools/loadergen/golden"
 )
 
 // objects is where the compiled objects of tests/features are, the linked one among them.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-quicktest/qt"
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
 )
 
 // update remakes testdata: -update clang,bpftool-without-excl-check,bpftool-7.2,bpftool-7.3

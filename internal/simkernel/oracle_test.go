@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
 )
 
 // objectsEnv is the environment variable that names a folder of BPF object files.

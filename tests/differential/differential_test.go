@@ -17,12 +17,12 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
 )
 
 var objects = flag.String("objects", os.Getenv("BPF_OBJECTS"), "`folder` of BPF object files to compare loaders of")

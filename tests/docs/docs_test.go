@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/guide"
+	"github.com/rules-bpf/rules_bpf/tests/internal/guide"
 )
 
 const root = "../.."

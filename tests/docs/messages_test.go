@@ -16,7 +16,7 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/guide"
+	"github.com/rules-bpf/rules_bpf/tests/internal/guide"
 )
 
 // foreign are messages that other programs say.

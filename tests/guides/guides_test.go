@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/rules-bpf/rules_bpf/internal/guide"
+	"github.com/rules-bpf/rules_bpf/tests/internal/guide"
 )
 
 // The guides, in the order in which a reader who starts from nothing comes to them: each goes on where the one before has ended.

@@ -46,8 +46,8 @@ def kernel_test(name, series, data = [], guest = "//tests/kernel/guest:guest_amd
             "//internal/loader",
             "//internal/object",
             "//internal/signing",
-            "//internal/vm",
-            "//internal/vm/guest",
+            "//tests/internal/vm",
+            "//tests/internal/vm/guest",
             "//tests/attack/matrix",
         ],
         **kwargs

@@ -20,9 +20,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/tests/attack/matrix"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // Set by kernel_test.bzl; runfiles paths. Without Bazel, what they name is

@@ -9,8 +9,8 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // TestRace runs the runtime's own tests of concurrency in the guests, with the race detector. That is in C, which Bazel's

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/guide"
+	"github.com/rules-bpf/rules_bpf/tests/internal/guide"
 )
 
 // guide does what a document says. A path of the reader's machine is one of the workspace's here.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/leaks"
+	"github.com/rules-bpf/rules_bpf/tests/internal/leaks"
 )
 
 // leakBuild is a build that signs, tests and embeds a loader. Its target peek lists all that an action sees that has a signed

@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/guide"
+	"github.com/rules-bpf/rules_bpf/tests/internal/guide"
 )
 
 // module is the workspace's MODULE.bazel. The name of the SDK is what tools/offline replaces.

@@ -19,8 +19,8 @@ import (
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/guide"
-	"github.com/rules-bpf/rules_bpf/internal/leaks"
+	"github.com/rules-bpf/rules_bpf/tests/internal/guide"
+	"github.com/rules-bpf/rules_bpf/tests/internal/leaks"
 )
 
 // envServer names the variable with the path of bazel-remote.

@@ -8,7 +8,7 @@ import (
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/provenance"
+	"github.com/rules-bpf/rules_bpf/tools/signtool/provenance"
 )
 
 // The statement is of the bundle, names what it was made from as the sources have it, and nothing of this machine.

@@ -20,8 +20,8 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
-	"github.com/rules-bpf/rules_bpf/internal/vm"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // Set by BUILD.bazel; runfiles paths. Without Bazel, what they name is found and built here.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
 )
 
 // Bazel does not run this: the signer is a Go module of its own, which needs the go command and a C compiler. tools/test

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
-	"github.com/rules-bpf/rules_bpf/internal/vm"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 var corpus = flag.String("corpus", "", "a folder of objects: count those that loaders can be made of, and that load")

@@ -17,7 +17,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/cheader"
-	"github.com/rules-bpf/rules_bpf/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
 )
 
 // selftests are programs of the kernel's own (tools/testing/selftests/bpf/progs), and what each is here for.

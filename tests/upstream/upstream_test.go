@@ -25,13 +25,13 @@ import (
 	"time"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
-	"github.com/rules-bpf/rules_bpf/internal/vm"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // series is the kernel that everything is loaded on: the one whose selftests are compiled.

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
-	"github.com/rules-bpf/rules_bpf/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
 )
 
 // How headers declare names, at the beginning of a line.

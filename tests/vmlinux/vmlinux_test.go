@@ -16,10 +16,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/cheader"
-	"github.com/rules-bpf/rules_bpf/internal/vm"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm"
 )
 
 // Whose a header is.

@@ -12,11 +12,11 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
-	"github.com/rules-bpf/rules_bpf/internal/golden"
-	"github.com/rules-bpf/rules_bpf/internal/report"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
+	"github.com/rules-bpf/rules_bpf/tools/loadergen/golden"
+	"github.com/rules-bpf/rules_bpf/tools/loadergen/report"
 )
 
 // inspections are the subcommands that look at a bundle.

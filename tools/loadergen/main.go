@@ -21,7 +21,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
-	"github.com/rules-bpf/rules_bpf/internal/generate"
+	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
 var errUsage = errors.New("wrong usage")
@@ -47,7 +47,7 @@ func run(args []string, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	in := flags.String("object", "", "the BPF object `file` to compile")
 	out := flags.String("out", "", "the bundle `file` to write")
-	var how generate.Flags
+	var how compile.Flags
 	how.Add(flags)
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -56,7 +56,7 @@ func run(args []string, stderr io.Writer) error {
 		return fmt.Errorf("%w: want -object FILE -out FILE", errUsage)
 	}
 	b, err := how.Compile(*in)
-	if errors.Is(err, generate.ErrFlag) {
+	if errors.Is(err, compile.ErrFlag) {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if err != nil {

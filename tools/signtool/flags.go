@@ -13,8 +13,8 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
-	"github.com/rules-bpf/rules_bpf/internal/plugin"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/signtool/plugin"
 )
 
 // parse parses a command line that ends with exactly n arguments. Flags named in required must be given.

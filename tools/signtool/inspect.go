@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rules-bpf/rules_bpf/internal/provenance"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/signtool/provenance"
 )
 
 var inspectCommand = command{

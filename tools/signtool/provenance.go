@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
-	"github.com/rules-bpf/rules_bpf/internal/provenance"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/signtool/provenance"
 )
 
 var provenanceCommand = command{

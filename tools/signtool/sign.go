@@ -5,8 +5,8 @@ import (
 	"flag"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/generate"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
 var signCommand = command{
@@ -22,7 +22,7 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	kind := flags.String("kind", bundle.KindDevelopment, "what the key is for: development, test or production")
 	in := flags.String("in", "", "the bundle `file`")
 	object := flags.String("object", "", "instead of -in, an object `file` to make loaders of, as loadergen does, with its flags")
-	var how generate.Flags
+	var how compile.Flags
 	how.Add(flags)
 	out := flags.String("out", "", "`file` for the signed bundle; may be that of -in")
 	if err := parse(flags, args, 0, "cert", "out"); err != nil {
@@ -31,7 +31,7 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	if (*in == "") == (*object == "") {
 		return usagef("give one of -in and -object")
 	}
-	if name := generate.Given(flags); *in != "" && name != "" {
+	if name := compile.Given(flags); *in != "" && name != "" {
 		return usagef("-%s is for -object: the loaders of -in are made already", name)
 	}
 	if err := signing.CheckKind(*kind); err != nil {
@@ -43,7 +43,7 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	}
 	var b *bundle.Bundle
 	if *object != "" {
-		if b, err = how.Compile(*object); errors.Is(err, generate.ErrFlag) {
+		if b, err = how.Compile(*object); errors.Is(err, compile.ErrFlag) {
 			return usageError{err}
 		} else if err != nil {
 			return inFlag("object", err)

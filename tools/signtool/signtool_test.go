@@ -23,8 +23,8 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
-	"github.com/rules-bpf/rules_bpf/internal/generate"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
 const (
@@ -656,7 +656,7 @@ func TestSignObject(t *testing.T) {
 	_, err := os.Stat(s.path("out.bpfl"))
 	qt.Check(t, qt.ErrorIs(err, os.ErrNotExist))
 
-	how, flags := generate.Flags{}, flag.NewFlagSet("", flag.PanicOnError)
+	how, flags := compile.Flags{}, flag.NewFlagSet("", flag.PanicOnError)
 	how.Add(flags)
 	qt.Assert(t, qt.IsNil(flags.Parse([]string{"-scheme", "payload"})))
 	want, err := how.Compile(object)

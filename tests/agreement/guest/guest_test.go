@@ -7,8 +7,8 @@ import (
 	"os"
 	"testing"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/tests/agreement/loads"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 func TestMain(m *testing.M) { guest.Main(m) }

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	bpfruntime "github.com/rules-bpf/rules_bpf/runtime"
 	"github.com/rules-bpf/rules_bpf/tests/attack/host"
 	"github.com/rules-bpf/rules_bpf/tests/attack/story"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // The seed's attack, with a signed loader of a compiled object: the host makes the metadata map without excl_prog_hash,

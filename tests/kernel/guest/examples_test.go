@@ -18,9 +18,9 @@ import (
 	"github.com/go-quicktest/qt"
 	"golang.org/x/sys/unix"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/runtime"
 	"github.com/rules-bpf/rules_bpf/tests/examples"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 const certificate = guest.DataDir + "/cert.der"

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/runtime"
 	"github.com/rules-bpf/rules_bpf/tests/attack/host"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // faulty are bundles to see fail: with data, with maps of maps, with tail calls.

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/runtime"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // scheme is how the running kernel attests loaders, 0 if it does not.

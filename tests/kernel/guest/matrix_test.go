@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/tests/attack/matrix"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // What this kernel does, for docs/kernels.md. The host compares it with what is there.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // TestRace has the runtime's tests load 32 bundles at once, signed, under the race detector.

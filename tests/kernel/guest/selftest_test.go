@@ -26,9 +26,9 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/tests/attack/host"
 	"github.com/rules-bpf/rules_bpf/tests/attack/victim"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // What a case of the kernel's selftest ends with, beside the errnos.

@@ -11,8 +11,8 @@ import (
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/runtime"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 func TestMain(m *testing.M) { guest.Main(m) }

@@ -19,9 +19,9 @@ import (
 	"github.com/go-quicktest/qt"
 	"golang.org/x/sys/unix"
 
-	"github.com/rules-bpf/rules_bpf/internal/bpftool"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/runtime"
+	"github.com/rules-bpf/rules_bpf/tests/bpftool"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // each runs a test for every bundle that the host has put into the guest.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
 	"github.com/rules-bpf/rules_bpf/runtime"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 // TestCorpus tells how many bundles load, and why the others do not.

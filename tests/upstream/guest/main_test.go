@@ -6,7 +6,7 @@ package guest
 import (
 	"testing"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 func TestMain(m *testing.M) { guest.Main(m) }

@@ -24,7 +24,7 @@ import (
 // sample compiles the sample of simkernel's tests and signs it.
 func sample(t *testing.T) (*bundle.Bundle, *x509.Certificate) {
 	t.Helper()
-	path := filepath.Join("../simkernel/testdata", "sample-bpfel.o")
+	path := filepath.Join("../../../internal/simkernel/testdata", "sample-bpfel.o")
 	raw, err := os.ReadFile(path)
 	qt.Assert(t, qt.IsNil(err))
 	obj, err := object.Parse(path, raw, object.Options{})

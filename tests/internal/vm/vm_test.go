@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/go-quicktest/qt"
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 )
 
 func TestInitramfs(t *testing.T) {

@@ -19,7 +19,7 @@ func TestSearcher(t *testing.T) {
 
 // A key is found in each form that it may take, packed as well, and not where it is meant to be.
 func TestFind(t *testing.T) {
-	pem, err := os.ReadFile("../../signing/development_key.pem")
+	pem, err := os.ReadFile("../../../signing/development_key.pem")
 	qt.Assert(t, qt.IsNil(err))
 	secrets, err := Secrets(pem)
 	qt.Assert(t, qt.IsNil(err))

@@ -25,7 +25,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/rules-bpf/rules_bpf/internal/vm/guest"
+	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
 	"golang.org/x/sys/unix"
 )
 

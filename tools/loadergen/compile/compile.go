@@ -1,6 +1,6 @@
-// Package generate makes an unsigned bundle of an object file as a command line asks for it: loadergen's, and that of signtool,
+// Package compile makes an unsigned bundle of an object file as a command line asks for it: loadergen's, and that of signtool,
 // which can do both at once.
-package generate
+package compile
 
 import (
 	"encoding/binary"

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // compile makes a bundle of the sample of simkernel's tests, changed.
 func compile(t *testing.T, name string, change func(*object.Object)) *bundle.Bundle {
 	t.Helper()
-	path := filepath.Join("../simkernel/testdata", name)
+	path := filepath.Join("../../../internal/simkernel/testdata", name)
 	raw, err := os.ReadFile(path)
 	qt.Assert(t, qt.IsNil(err))
 	obj, err := object.Parse(path, raw, object.Options{})
@@ -104,7 +104,7 @@ func changedLines(a, b string) (changed []string) {
 // TestLibbpf is that the listing of a loader of another generator names what it does, too.
 func TestLibbpf(t *testing.T) {
 	read := func(name string) []byte {
-		b, err := os.ReadFile(filepath.Join("../simkernel/testdata", name))
+		b, err := os.ReadFile(filepath.Join("../../../internal/simkernel/testdata", name))
 		qt.Assert(t, qt.IsNil(err))
 		return b
 	}
