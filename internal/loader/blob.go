@@ -7,6 +7,7 @@ type blob struct {
 	order   binary.ByteOrder
 	data    []byte
 	strings map[string]uint32
+	zero    *uint32 // where the key of four zero bytes is, once it was asked for
 }
 
 // add appends data at a multiple of align and returns where.
@@ -27,4 +28,13 @@ func (b *blob) str(s string) uint32 {
 		b.strings[s] = off
 	}
 	return off
+}
+
+// zeroKey returns where four zero bytes are: the key of an array's first element. They are added once.
+func (b *blob) zeroKey() uint32 {
+	if b.zero == nil {
+		off := b.add(make([]byte, 4), 1)
+		b.zero = &off
+	}
+	return *b.zero
 }

@@ -118,9 +118,9 @@ func (c *compiler) generate() error {
 	c.point()
 	c.resolve()
 	c.createMaps()
-	c.fillMaps(false)
+	c.fillMapsOfMaps()
 	c.loadPrograms()
-	c.fillMaps(true)
+	c.fillProgramArrays()
 	c.fillStructOps()
 	if err := c.finish(); err != nil {
 		return err
@@ -160,7 +160,7 @@ func (c *compiler) point() {
 		if p.inner != nil {
 			c.storeMapBTF(p.inner.Map, p.inner.attr)
 		}
-		c.storeMapBTF(p.Map, p.attr)
+		c.storeMapBTF(&p.Map, p.attr)
 		for _, u := range p.updates() {
 			pointer(u.attr+mapUpdateKey, u.key)
 			pointer(u.attr+mapUpdateValue, u.value)
@@ -265,7 +265,7 @@ func (c *compiler) describe() *bundle.Bundle {
 		Blob: c.blob.data, CtxSize: ctxOffset(len(c.maps) + len(c.programs)), BTF: c.btfRange,
 	}
 	for _, p := range c.maps {
-		key, value := c.mapTypes(p.Map)
+		key, value := c.mapTypes(&p.Map)
 		var arena bundle.Range
 		if p.data != 0 {
 			arena = bundle.Range{Offset: p.data, Size: uint32(len(p.Data))}

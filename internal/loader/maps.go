@@ -18,7 +18,8 @@ const arenaAddress = 1 << 44
 
 // mapPlan is a map and where in the blob its attributes are.
 type mapPlan struct {
-	*object.Map
+	// Map is a copy of the object's map. The plan completes it with what the object leaves open.
+	object.Map
 	index  int
 	inner  *innerPlan
 	attr   uint32
@@ -53,12 +54,12 @@ func (c *compiler) planMaps() error {
 		if m.Disabled {
 			continue
 		}
-		p := &mapPlan{Map: m, index: len(c.maps)}
+		p := &mapPlan{Map: *m, index: len(c.maps)}
 		if m.Inner != nil {
 			p.inner = &innerPlan{Map: m.Inner, temp: c.slots.addTemp()}
 		}
-		if m.Type == object.MapArena && m.Extra == 0 {
-			m.Extra = arenaAddress
+		if p.Type == object.MapArena && p.Extra == 0 {
+			p.Extra = arenaAddress
 		}
 		c.maps = append(c.maps, p)
 		c.mapPlans[m] = p
@@ -115,16 +116,17 @@ func (c *compiler) layOutMaps() {
 			a := c.createAttr(p.inner.Map)
 			p.inner.attr, p.inner.size = c.blob.add(a.data, 8), len(a.data)
 		}
-		a := c.createAttr(p.Map)
+		a := c.createAttr(&p.Map)
 		p.attr, p.size = c.blob.add(a.data, 8), len(a.data)
 		if len(bytes.Trim(p.Data, "\x00")) > 0 && p.Type != object.MapArena { // a new map is zero already
-			p.update = c.layOutUpdate()
+			var flags uint64
 			if p.Type == object.MapPercpuArray {
-				c.setUpdateFlags(p.update, updateAllCPUs)
+				flags = updateAllCPUs
 			}
+			p.update = c.layOutUpdate(flags)
 		}
 		for _, s := range p.Slots {
-			u := c.layOutUpdate()
+			u := c.layOutUpdate(0)
 			u.keyData = make([]byte, 4)
 			c.order.PutUint32(u.keyData, s.Index)
 			if s.Program != nil {
@@ -137,28 +139,24 @@ func (c *compiler) layOutMaps() {
 			p.fills = append(p.fills, *u)
 		}
 		if p.ops != nil {
-			c.layOutStructOps(p.Map, p.ops)
+			c.layOutStructOps(&p.Map, p.ops)
 		}
 	}
 }
 
-func (c *compiler) layOutUpdate() *updatePlan {
+// layOutUpdate puts the attribute of a BPF_MAP_UPDATE_ELEM into the blob.
+func (c *compiler) layOutUpdate(flags uint64) *updatePlan {
 	a := &attr{order: c.order}
 	a.reserve(mapUpdateValue + 8)
+	a.u64(mapUpdateFlags, flags)
 	return &updatePlan{attr: c.blob.add(a.data, 8), size: len(a.data)}
-}
-
-func (c *compiler) setUpdateFlags(u *updatePlan, flags uint64) {
-	u.size = mapUpdateFlags + 8
-	c.blob.data = append(c.blob.data, make([]byte, 8)...)
-	c.order.PutUint64(c.blob.data[u.attr+mapUpdateFlags:], flags)
 }
 
 // layOutContents puts the maps' keys and values into the blob.
 func (c *compiler) layOutContents() {
 	for _, p := range c.maps {
 		if p.update != nil {
-			p.update.key = c.zeroKey()
+			p.update.key = c.blob.zeroKey()
 			p.update.value = c.blob.add(p.Data, 8)
 		}
 		if p.Type == object.MapArena && len(p.Data) > 0 {
@@ -174,15 +172,9 @@ func (c *compiler) layOutContents() {
 			}
 		}
 		if p.ops != nil && p.ops.update != nil {
-			p.ops.update.key = c.zeroKey()
+			p.ops.update.key = c.blob.zeroKey()
 		}
 	}
-}
-
-// zeroKey returns where the key of an array's first element is.
-func (c *compiler) zeroKey() uint32 {
-	const key = "\x00\x00\x00"
-	return c.blob.str(key) // and the zero behind it
 }
 
 // createMaps emits the creation of all maps, and the filling of those with data.
@@ -219,11 +211,21 @@ func (p *mapPlan) updates() []updatePlan {
 	return u
 }
 
-// fillMaps emits the updates of the maps of maps, or of those of programs: when what they hold is there.
-func (c *compiler) fillMaps(programs bool) {
+// fillMapsOfMaps emits the updates that put maps into maps, once all maps are there.
+func (c *compiler) fillMapsOfMaps() {
+	c.fill(func(u updatePlan) bool { return u.program == nil })
+}
+
+// fillProgramArrays emits the updates that put programs into maps, once all programs are loaded.
+func (c *compiler) fillProgramArrays() {
+	c.fill(func(u updatePlan) bool { return u.program != nil })
+}
+
+// fill emits those of the maps' updates that want accepts.
+func (c *compiler) fill(want func(updatePlan) bool) {
 	for _, p := range c.maps {
 		for _, u := range p.fills {
-			if (u.program != nil) == programs {
+			if want(u) {
 				c.code.sys(cmdMapUpdateElem, u.attr, u.size)
 			}
 		}

@@ -110,7 +110,7 @@ func (c *compiler) layOutStructOps(m *object.Map, s *structOpsPlan) {
 	if m.Flags&object.MapLink == 0 {
 		return // filling it would attach it
 	}
-	s.update = c.layOutUpdate()
+	s.update = c.layOutUpdate(0)
 	s.update.value = s.at
 }
 
