@@ -1,0 +1,18 @@
+package uapi
+
+// ObjNameLen is the size of the name of a map or program, with the final zero: BPF_OBJ_NAME_LEN, include/uapi/linux/bpf.h.
+const ObjNameLen = 16
+
+// Limits of the verifier (include/linux/bpf_verifier.h, include/linux/filter.h).
+const (
+	// MaxVarOff is BPF_MAX_VAR_OFF: an instruction addresses what lies before it in a map's value, in bytes.
+	MaxVarOff = 1 << 29
+	// MaxUsedMaps is how many maps one program may use: MAX_USED_MAPS.
+	MaxUsedMaps = 64
+	// MaxStack is the size of a program's stack, in bytes: MAX_BPF_STACK.
+	MaxStack = 512
+)
+
+// EINVAL is the number of the error that a loader returns when it refuses to run (include/uapi/asm-generic/errno-base.h). It
+// is the kernel's, whatever system builds the loader.
+const EINVAL = 22
