@@ -9,6 +9,9 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 )
 
+// maxIndent bounds how deep anonymous types nest, which are written within one another. Kernels' nest less than ten deep.
+const maxIndent = 100
+
 // long stands for the size of a kernel's long, which is that of its pointers.
 const long = 8
 
@@ -84,7 +87,7 @@ func (w *writer) declare(id btf.ID, inner string, indent int) (string, error) {
 		case btf.Array: // its qualifiers are its elements'
 			inner = fmt.Sprintf("%s[%d]", parenthesize(inner), t.Extra)
 		case btf.FuncProto: // has none
-			params, err := w.params(t, indent)
+			params, err := w.params(id, indent)
 			if err != nil {
 				return "", err
 			}
@@ -137,7 +140,10 @@ func (w *writer) declareBase(id btf.ID, qualifiers []string, inner string, inden
 	case t.Name != "":
 		base = w.tag(id)
 	case t.Kind == btf.Enum || t.Kind == btf.Enum64:
-		base = w.enumBody(id, indent)
+		var err error
+		if base, err = w.enumBody(id, indent); err != nil {
+			return "", err
+		}
 	case t.Kind == btf.Struct || t.Kind == btf.Union:
 		var err error
 		if base, err = w.recordBody(id, "", indent); err != nil {
@@ -158,7 +164,8 @@ func (w *writer) declareBase(id btf.ID, qualifiers []string, inner string, inden
 }
 
 // params returns a function's parameters.
-func (w *writer) params(t *btf.Type, indent int) (string, error) {
+func (w *writer) params(id btf.ID, indent int) (string, error) {
+	t := &w.spec.Types[id]
 	if len(t.Members) == 0 {
 		return "void", nil
 	}
@@ -180,7 +187,8 @@ func (w *writer) params(t *btf.Type, indent int) (string, error) {
 	return strings.Join(params, ", "), nil
 }
 
-// attribute is the C for a tag: an attribute with the tag as its value or, with kind_flag, the tag itself.
+// attribute is the C for a tag: an attribute with the tag as its value or, with kind_flag, the tag itself. checkText has
+// looked at both.
 func attribute(name string, tag *btf.Type) string {
 	if tag.Flag {
 		return "__attribute__((" + tag.Name + "))"
@@ -188,24 +196,30 @@ func attribute(name string, tag *btf.Type) string {
 	return fmt.Sprintf("__attribute__((%s(%s)))", name, quote(tag.Name))
 }
 
-// quote returns a C string. Clang takes no other escapes in attributes.
-func quote(s string) string {
-	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`).Replace(s) + `"`
-}
+// escapes are those that clang takes in an attribute's string. A question mark could begin a trigraph, of which one is a
+// backslash.
+var escapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "?", `\?`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
+// quote returns a C string.
+func quote(s string) string { return `"` + escapes.Replace(s) + `"` }
 
 // declTags are the attributes for declaration tags of a type, or of one of its components.
-func (w *writer) declTags(id btf.ID, component uint32) string {
-	var attributes string
-	for _, t := range w.tags[id] {
-		if t.Extra == component {
-			attributes += " " + attribute("btf_decl_tag", t)
+func (w *writer) declTags(id btf.ID, component uint32) (string, error) {
+	var attributes strings.Builder
+	for _, t := range w.tags[tagged{id, component}] {
+		attributes.WriteString(" " + attribute("btf_decl_tag", t))
+		if err := w.spend(id, len(t.Name)); err != nil {
+			return "", err
 		}
 	}
-	return attributes
+	return attributes.String(), nil
 }
 
 // recordBody returns a struct or union with its members; tag is empty for an anonymous one.
 func (w *writer) recordBody(id btf.ID, tag string, indent int) (string, error) {
+	if indent > maxIndent {
+		return "", w.malformed(id, "anonymous types nest deeper than %d", maxIndent)
+	}
 	t := &w.spec.Types[id]
 	tabs := strings.Repeat("\t", indent)
 	r := w.layout(id)
@@ -237,7 +251,11 @@ func (w *writer) recordBody(id btf.ID, tag string, indent int) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			line("%s%s", decl, w.declTags(id, uint32(i)))
+			tags, err := w.declTags(id, uint32(i))
+			if err != nil {
+				return "", err
+			}
+			line("%s%s", decl, tags)
 		}
 		fill(len(t.Members))
 	}
@@ -275,7 +293,7 @@ func (w *writer) member(t *btf.Type, i, indent int) (string, error) {
 }
 
 // enumBody returns an enumeration with its values.
-func (w *writer) enumBody(id btf.ID, indent int) string {
+func (w *writer) enumBody(id btf.ID, indent int) (string, error) {
 	t := &w.spec.Types[id]
 	tabs := strings.Repeat("\t", indent)
 	var b strings.Builder
@@ -312,6 +330,5 @@ func (w *writer) enumBody(id btf.ID, indent int) string {
 	if mode := map[uint32]string{1: "QI", 2: "HI", 4: "SI", 8: "DI"}[t.Size]; t.Size != natural && mode != "" {
 		b.WriteString(" __attribute__((mode(" + mode + ")))")
 	}
-	w.spent += b.Len()
-	return b.String()
+	return b.String(), w.spend(id, b.Len())
 }

@@ -3,6 +3,7 @@ package cheader
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 )
@@ -60,23 +61,38 @@ type writer struct {
 	states      []state   // by id
 	records     []*record // by id
 	pointerSize uint64
-	tags        map[btf.ID][]*btf.Type // declaration tags, by what they tag
+	tags        map[tagged][]*btf.Type // declaration tags, by what they tag
 	spent       int                    // bytes of declarations, and of other steps
+	limit       int                    // of spent
+}
+
+// tagged is what a declaration tag is of: a type as a whole, or one of its components.
+type tagged struct {
+	id        btf.ID
+	component uint32
 }
 
 // Write returns a header of all types that have names, of anonymous enumerations, and of kernel functions, in the order of
 // their ids as far as C allows.
-func Write(spec *btf.Spec) ([]byte, error) {
+func Write(spec *btf.Spec) ([]byte, error) { return write(spec, maxSize) }
+
+// write is Write with a limit of bytes.
+func write(spec *btf.Spec, limit int) ([]byte, error) {
 	w := &writer{
+		limit:       limit,
 		spec:        spec,
 		states:      make([]state, len(spec.Types)),
 		records:     make([]*record, len(spec.Types)),
 		pointerSize: pointerSize(spec),
-		tags:        map[btf.ID][]*btf.Type{},
+		tags:        map[tagged][]*btf.Type{},
+	}
+	if err := w.checkText(); err != nil {
+		return nil, err
 	}
 	for id := range spec.Types {
 		if t := &spec.Types[id]; t.Kind == btf.DeclTag {
-			w.tags[t.Ref] = append(w.tags[t.Ref], t)
+			at := tagged{t.Ref, t.Extra}
+			w.tags[at] = append(w.tags[at], t)
 		}
 	}
 	var kfuncs []btf.ID
@@ -147,22 +163,17 @@ func (w *writer) writeKfuncs(kfuncs []btf.ID) error {
 	return nil
 }
 
-// spend counts work towards maxSize.
+// spend counts work towards the limit.
 func (w *writer) spend(id btf.ID, n int) error {
-	if w.spent += n; w.spent > maxSize {
-		return w.malformed(id, "the header would be larger than %d MB", maxSize>>20)
+	if w.spent += n; w.spent > w.limit {
+		return w.malformed(id, "the header would be larger than %d MB", w.limit>>20)
 	}
 	return nil
 }
 
 // hasTag says whether a type as a whole has a declaration tag.
 func (w *writer) hasTag(id btf.ID, name string) bool {
-	for _, t := range w.tags[id] {
-		if t.Name == name && t.Extra == whole {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.tags[tagged{id, whole}], func(t *btf.Type) bool { return t.Name == name })
 }
 
 // whole is the component index of a declaration tag that is of no component.
@@ -170,9 +181,13 @@ const whole = ^uint32(0)
 
 // malformed is the error that a type is not what C, or BTF, has.
 func (w *writer) malformed(id btf.ID, format string, args ...any) error {
-	name := w.spec.Types[id].Name
-	if name != "" {
-		name = " (" + name + ")"
+	name := ""
+	switch t := &w.spec.Types[id]; {
+	case t.Name == "" || len(t.Name) > maxName || t.Kind == btf.DeclTag || t.Kind == btf.TypeTag: // a tag has no name, but a value
+	case t.Name == identifier(t.Name):
+		name = " (" + t.Name + ")"
+	default:
+		name = fmt.Sprintf(" (%q)", t.Name)
 	}
 	return fmt.Errorf("%w: type %d%s: %s", btf.ErrMalformed, id, name, fmt.Sprintf(format, args...))
 }

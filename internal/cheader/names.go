@@ -35,13 +35,14 @@ func (ns namespace) take(name string) string {
 	}
 }
 
-// reserved are what clang takes for something else than a name.
+// reserved are what clang takes for something else than a name, and the macros of the header itself.
 const reserved = `
 	auto break case char const continue default do double else enum extern float for goto if inline int long register
 	restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm typeof
 	_Alignas _Alignof _Atomic _Bool _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local
 	_Float16 _Float32 _Float64 _Float128 _BitInt __int128 __float128 __thread __restrict __inline
-	__signed__ __volatile__ __const__ __asm__ __typeof__ __attribute__ __extension__`
+	__signed__ __volatile__ __const__ __asm__ __typeof__ __attribute__ __extension__
+	__ksym __weak __bpf_fastcall __VMLINUX_H__ __has_attribute`
 
 // predefined are clang's own typedefs, with which a kernel's must not be mixed up: __builtin_va_list has one size on x86 and
 // another on BPF.

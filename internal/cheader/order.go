@@ -164,8 +164,7 @@ func (w *writer) typedef(id btf.ID, depth int) error {
 	if err != nil {
 		return err
 	}
-	w.writeDeclaration("typedef "+decl+w.declTags(id, whole), t.Name == "bool")
-	return nil
+	return w.writeDeclaration(id, "typedef "+decl, t.Name == "bool")
 }
 
 // enum writes an enumeration that has a name, or that nothing else does.
@@ -178,18 +177,26 @@ func (w *writer) enum(id btf.ID) error {
 	for _, m := range t.Members {
 		isBool = isBool && (m.Name == "false" || m.Name == "true")
 	}
-	w.writeDeclaration(w.enumBody(id, 0)+w.declTags(id, whole), isBool)
-	return nil
+	body, err := w.enumBody(id, 0)
+	if err != nil {
+		return err
+	}
+	return w.writeDeclaration(id, body, isBool)
 }
 
-// writeDeclaration ends a declaration. Those of bool, false and true are of C before C23, where they are keywords.
-func (w *writer) writeDeclaration(decl string, isBool bool) {
-	if isBool {
-		decl = "#if __STDC_VERSION__ < 202311L\n" + decl + ";\n#endif\n\n"
-	} else {
-		decl += ";\n\n"
+// writeDeclaration ends a declaration with its type's tags. Those of bool, false and true are of C before C23, where they are
+// keywords.
+func (w *writer) writeDeclaration(id btf.ID, decl string, isBool bool) error {
+	tags, err := w.declTags(id, whole)
+	if err != nil {
+		return err
 	}
-	w.out.WriteString(decl)
+	decl += tags + ";\n"
+	if isBool {
+		decl = "#if __STDC_VERSION__ < 202311L\n" + decl + "#endif\n"
+	}
+	w.out.WriteString(decl + "\n")
+	return nil
 }
 
 // record writes a struct or union that has a name.
@@ -198,6 +205,5 @@ func (w *writer) record(id btf.ID) error {
 	if err != nil {
 		return err
 	}
-	w.writeDeclaration(body+w.declTags(id, whole), false)
-	return nil
+	return w.writeDeclaration(id, body, false)
 }
