@@ -156,16 +156,16 @@ func (a *auditor) check(p flow.Point, s *flow.State) {
 			a.add(Malformed, p.PC, "%v reads r%d, which may have no value", in, r)
 		}
 	}
-	switch in.Op & 7 {
-	case 0:
-		if in.Src != 0 && in.Imm != 0 {
+	switch in.Class() {
+	case insn.ClassLD:
+		if in.Src != insn.PseudoNone && in.Imm != 0 {
 			a.add(OtherMap, p.PC, "it uses the map at index %d of fd_array, which is the host's choice", in.Imm)
 		}
-	case 1:
+	case insn.ClassLDX:
 		a.checkLoad(p, s.Reg(in.Src))
-	case 2, 3:
+	case insn.ClassST, insn.ClassSTX:
 		a.checkStore(p, s.Reg(in.Dst))
-	case 5, 6:
+	case insn.ClassJMP, insn.ClassJMP32:
 		switch in.Op {
 		case insn.Call:
 			a.checkCall(p, s)
@@ -187,7 +187,7 @@ const (
 
 func (a *auditor) checkLoad(p flow.Point, at flow.Value) {
 	in := a.Insns[p.PC]
-	off, size := at.N+int64(in.Off), int64(flow.SizeOf(in))
+	off, size := at.N+int64(in.Off), int64(in.MemSize())
 	switch at.Kind {
 	case flow.CtxPtr:
 		if off < ctxLog || off+size > ctxLogEnd {

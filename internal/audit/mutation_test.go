@@ -59,11 +59,14 @@ func mutants(t *testing.T, l simkernel.Loader) []mutant {
 				m[i+1] = nop
 			}
 		})
-		if class := in.Op & 7; class == 5 && in.Op != insn.Exit && in.Op != insn.Call {
-			for op := range uint8(14) { // but 8 and 9, call and exit
-				if op != 8 && op != 9 {
-					add(fmt.Sprintf("%d compares otherwise (%v)", i, in), func(m []insn.Insn) { m[i].Op = op<<4 | in.Op&15 })
-					add(fmt.Sprintf("%d compares half otherwise (%v)", i, in), func(m []insn.Insn) { m[i].Op = op<<4 | in.Op&8 | 6 })
+		if in.Class() == insn.ClassJMP && in.Op != insn.Exit && in.Op != insn.Call {
+			opcode := func(class insn.Class, op insn.JumpOp) uint8 {
+				return uint8(op)<<4 | in.Op&insn.SourceReg | uint8(class)
+			}
+			for op := range insn.JumpSle + 1 {
+				if op != insn.JumpCall && op != insn.JumpExit {
+					add(fmt.Sprintf("%d compares otherwise (%v)", i, in), func(m []insn.Insn) { m[i].Op = opcode(insn.ClassJMP, op) })
+					add(fmt.Sprintf("%d compares half otherwise (%v)", i, in), func(m []insn.Insn) { m[i].Op = opcode(insn.ClassJMP32, op) })
 				}
 			}
 		}

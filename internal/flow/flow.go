@@ -220,36 +220,33 @@ func (f *Flow) At(pc int) (s State, reached bool) {
 func (f *Flow) Step(p Point) []Edge {
 	in, s := f.Insns[p.PC], *f.States[p]
 	next := Point{p.PC + 1, p.Facts}
-	switch in.Op & 7 {
-	case 0:
+	switch in.Class() {
+	case insn.ClassLD:
 		s.set(in.Dst, f.loadImm64(p.PC))
 		next.PC++
-	case 1:
+	case insn.ClassLDX:
 		s.set(in.Dst, s.load(in))
-	case 2, 3:
+	case insn.ClassST, insn.ClassSTX:
 		if at := s.Reg(in.Dst); at.Kind == StackPtr {
 			v := Value{Kind: Constant, N: int64(in.Imm)}
-			if in.Op&7 == 3 {
+			if in.Class() == insn.ClassSTX {
 				v = s.Reg(in.Src)
 			}
-			s.store(at.N+int64(in.Off), SizeOf(in), v)
+			s.store(at.N+int64(in.Off), in.MemSize(), v)
 		}
-	case 4, 7:
+	case insn.ClassALU, insn.ClassALU64:
 		s.set(in.Dst, s.alu(in))
-	case 5, 6:
+	case insn.ClassJMP, insn.ClassJMP32:
 		return f.jump(p, s)
 	}
 	return []Edge{{next, s}}
 }
 
-// SizeOf is the number of bytes that a load or store moves.
-func SizeOf(in insn.Insn) uint8 { return [4]uint8{4, 2, 1, 8}[in.Op>>3&3] }
-
 func (f *Flow) loadImm64(pc int) Value {
 	in := f.Insns[pc]
 	second := uint32(f.Insns[pc+1].Imm)
 	switch in.Src {
-	case 0:
+	case insn.PseudoNone:
 		return Value{Kind: Constant, N: int64(uint64(uint32(in.Imm)) | uint64(second)<<32)}
 	case insn.PseudoMapIdx:
 		return Value{Kind: MapPtr}
@@ -261,8 +258,8 @@ func (f *Flow) loadImm64(pc int) Value {
 
 // load is what a load from memory gives.
 func (s *State) load(in insn.Insn) Value {
-	at, size := s.Reg(in.Src), SizeOf(in)
-	signed := in.Op>>5 == 4
+	at, size := s.Reg(in.Src), in.MemSize()
+	signed := in.Mode() == insn.ModeMemSX
 	switch {
 	case at.Kind == MapPtr && !signed:
 		return Value{Field, at.N + int64(in.Off), size}
@@ -275,16 +272,9 @@ func (s *State) load(in insn.Insn) Value {
 	return Value{Kind: Anything}
 }
 
-// Operations of ALU instructions and jumps: the opcode's upper four bits.
-const (
-	opAdd, opRsh, opNeg, opMov, opEnd = 0, 7, 8, 11, 13
-	opJeq, opJne                      = 1, 5
-	opJsgt, opJsge, opJslt, opJsle    = 6, 7, 12, 13
-)
-
 // operand is an instruction's second operand: a register or the immediate.
 func (s *State) operand(in insn.Insn) Value {
-	if in.Op&8 != 0 {
+	if in.SourceIsReg() {
 		return s.Reg(in.Src)
 	}
 	return Value{Kind: Constant, N: int64(in.Imm)}
@@ -292,20 +282,20 @@ func (s *State) operand(in insn.Insn) Value {
 
 // alu is what an arithmetic instruction gives, as far as loaders need to know: moves, and constants added to pointers.
 func (s *State) alu(in insn.Insn) Value {
-	wide := in.Op&7 == 7
+	wide := in.Class() == insn.ClassALU64
 	src, dst := s.operand(in), s.Reg(in.Dst)
-	switch op := in.Op >> 4; {
-	case op == opNeg || op == opEnd: // these have no second operand
+	switch op := in.ALUOp(); {
+	case op == insn.ALUNeg || op == insn.ALUEnd: // these have no second operand
 		return Value{Kind: Anything}
-	case src.Kind == Uninit || op != opMov && dst.Kind == Uninit:
+	case src.Kind == Uninit || op != insn.ALUMov && dst.Kind == Uninit:
 		return Value{Kind: Uninit}
-	case op == opMov && wide && in.Off == 0:
+	case op == insn.ALUMov && wide && in.Off == 0:
 		return src
-	case op == opMov && in.Off == 0 && src.Kind == Constant:
+	case op == insn.ALUMov && in.Off == 0 && src.Kind == Constant:
 		return Value{Kind: Constant, N: int64(uint32(src.N))}
-	case op == opRsh && wide && dst.Kind == Returned && src == (Value{Kind: Constant, N: 32}):
+	case op == insn.ALURsh && wide && dst.Kind == Returned && src == (Value{Kind: Constant, N: 32}):
 		return Value{Kind: Upper, N: dst.N}
-	case op == opAdd && wide && src.Kind == Constant:
+	case op == insn.ALUAdd && wide && src.Kind == Constant:
 		switch dst.Kind {
 		case Constant, MapPtr, BlobPtr, CtxPtr, StackPtr:
 			dst.N += src.N
@@ -343,14 +333,14 @@ func (f *Flow) jump(p Point, s State) []Edge {
 		}
 		return []Edge{falls}
 	}
-	switch in.Op >> 4 {
-	case opJeq:
+	switch in.JumpOp() {
+	case insn.JumpEq:
 		taken.To.Facts |= f.equal(in, dst, src)
 		falls.To.Facts |= unequal(dst, src)
-	case opJne:
+	case insn.JumpNe:
 		falls.To.Facts |= f.equal(in, dst, src)
 		taken.To.Facts |= unequal(dst, src)
-	case opJslt:
+	case insn.JumpSlt:
 		if in.Op == insn.JsltK && in.Imm == 0 && (dst.Kind == Anything || dst.Kind == Returned) {
 			taken.State.set(in.Dst, Value{Kind: Negative})
 		}
@@ -360,21 +350,21 @@ func (f *Flow) jump(p Point, s State) []Edge {
 
 // decide says which way a comparison of constants goes.
 func decide(in insn.Insn, dst, src Value) (jumps, known bool) {
-	if dst.Kind != Constant || src.Kind != Constant || in.Op&7 != 5 {
+	if dst.Kind != Constant || src.Kind != Constant || in.Class() != insn.ClassJMP {
 		return false, false
 	}
-	switch in.Op >> 4 {
-	case opJeq:
+	switch in.JumpOp() {
+	case insn.JumpEq:
 		return dst.N == src.N, true
-	case opJne:
+	case insn.JumpNe:
 		return dst.N != src.N, true
-	case opJsgt:
+	case insn.JumpSgt:
 		return dst.N > src.N, true
-	case opJsge:
+	case insn.JumpSge:
 		return dst.N >= src.N, true
-	case opJslt:
+	case insn.JumpSlt:
 		return dst.N < src.N, true
-	case opJsle:
+	case insn.JumpSle:
 		return dst.N <= src.N, true
 	}
 	return false, false
@@ -391,7 +381,7 @@ type Comparison struct {
 // Comparison returns what the conditional jump at a point compares, if it compares a field that loaders may check.
 func (f *Flow) Comparison(p Point) (c Comparison, ok bool) {
 	in, s := f.Insns[p.PC], f.States[p]
-	if op := in.Op >> 4; op != opJeq && op != opJne {
+	if op := in.JumpOp(); op != insn.JumpEq && op != insn.JumpNe {
 		return c, false
 	}
 	return f.comparison(in, s.Reg(in.Dst), s.operand(in))
@@ -406,7 +396,7 @@ func (f *Flow) comparison(in insn.Insn, fld, with Value) (c Comparison, ok bool)
 		return c, false
 	}
 	c = Comparison{Off: fld.N, Size: int64(fld.Size), With: uint64(with.N)}
-	if in.Op&7 == 6 { // 32 bits
+	if in.Class() == insn.ClassJMP32 {
 		c.With = uint64(uint32(c.With))
 		if c.Size == 8 { // of 64
 			c.Size = 4

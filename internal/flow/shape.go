@@ -74,7 +74,6 @@ func Successors(in insn.Insn, pc int, list []int) []int {
 	if in.IsLoadImm64() {
 		next++
 	}
-	class := in.Op & 7
 	switch {
 	case in.Op == insn.Exit:
 		return list
@@ -82,7 +81,7 @@ func Successors(in insn.Insn, pc int, list []int) []int {
 		return append(list, next+int(in.Off))
 	case in.Op == insn.JaLong:
 		return append(list, next+int(in.Imm))
-	case in.Op != insn.Call && (class == 5 || class == 6):
+	case in.Op != insn.Call && in.Class().IsJump():
 		list = append(list, next+int(in.Off))
 	}
 	return append(list, next)
@@ -91,49 +90,47 @@ func Successors(in insn.Insn, pc int, list []int) []int {
 // known says whether an instruction is one that loaders are made of: no subprograms, atomic operations, or loads of other
 // things than the metadata map.
 func known(in insn.Insn) bool {
-	const opCall, opExit = 8, 9
-	op, mode := in.Op>>4, in.Op>>5
-	switch in.Op & 7 {
-	case 0:
-		return in.IsLoadImm64() && (in.Src == 0 || in.Src == insn.PseudoMapIdx || in.Src == insn.PseudoMapIdxValue)
-	case 1:
-		return mode == 3 || mode == 4 && SizeOf(in) != 8
-	case 2, 3:
-		return mode == 3
-	case 4, 7:
-		return op <= opEnd && in.Dst < insn.R10
-	case 5, 6:
-		switch op {
-		case opCall:
+	switch in.Class() {
+	case insn.ClassLD:
+		return in.IsLoadImm64() && (in.Src == insn.PseudoNone || in.Src == insn.PseudoMapIdx || in.Src == insn.PseudoMapIdxValue)
+	case insn.ClassLDX:
+		return in.Mode() == insn.ModeMem || in.Mode() == insn.ModeMemSX && in.MemSize() != 8
+	case insn.ClassST, insn.ClassSTX:
+		return in.Mode() == insn.ModeMem
+	case insn.ClassALU, insn.ClassALU64:
+		return in.ALUOp() <= insn.ALUEnd && in.Dst < insn.R10
+	case insn.ClassJMP, insn.ClassJMP32:
+		switch in.JumpOp() {
+		case insn.JumpCall:
 			return in.Op == insn.Call && in.Src == insn.CallHelper
-		case opExit:
+		case insn.JumpExit:
 			return in.Op == insn.Exit
 		}
-		return op <= opJsle
+		return in.JumpOp() <= insn.JumpSle
 	}
 	return false
 }
 
 // Reads returns the registers that an instruction other than a call needs.
 func Reads(in insn.Insn) []uint8 {
-	switch in.Op & 7 {
-	case 1:
+	switch in.Class() {
+	case insn.ClassLDX:
 		return []uint8{in.Src}
-	case 2:
+	case insn.ClassST:
 		return []uint8{in.Dst}
-	case 3:
+	case insn.ClassSTX:
 		return []uint8{in.Dst, in.Src}
-	case 4, 7:
-		op := in.Op >> 4
+	case insn.ClassALU, insn.ClassALU64:
+		op := in.ALUOp()
 		switch {
-		case op == opNeg || op == opEnd:
+		case op == insn.ALUNeg || op == insn.ALUEnd:
 			return []uint8{in.Dst}
-		case op == opMov && in.Op&8 != 0:
+		case op == insn.ALUMov && in.SourceIsReg():
 			return []uint8{in.Src}
-		case op == opMov:
+		case op == insn.ALUMov:
 			return nil
 		}
-	case 5, 6:
+	case insn.ClassJMP, insn.ClassJMP32:
 		switch in.Op {
 		case insn.Exit:
 			return []uint8{insn.R0}
@@ -143,7 +140,7 @@ func Reads(in insn.Insn) []uint8 {
 	default:
 		return nil
 	}
-	if in.Op&8 != 0 {
+	if in.SourceIsReg() {
 		return []uint8{in.Dst, in.Src}
 	}
 	return []uint8{in.Dst}

@@ -25,7 +25,7 @@ func TestString(t *testing.T) {
 		{Insn{0xdb, R1, R2, 0, 0}, "atomic(0x0) *(u64 *)(r1 +0), r2"},
 		{Insn{MovX, R6, R1, 0, 0}, "r6 = r1"},
 		{Insn{MovX, R6, R1, 8, 0}, "r6 = (s8) r1"},
-		{Insn{Mov32K, R6, 0, 0, -5}, "w6 = -5"},
+		{Insn{0xb4, R6, 0, 0, -5}, "w6 = -5"},
 		{Insn{RshK, R7, 0, 0, 32}, "r7 >>= 32"},
 		{Insn{0x3f, R7, R1, 1, 0}, "r7 s/= r1"},
 		{Insn{0x87, R7, 0, 0, 0}, "r7 = -r7"},

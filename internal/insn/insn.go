@@ -24,28 +24,20 @@ const (
 	LoadImm64 = 0x18 // dst = imm64; Src says what the immediate is: Pseudo*
 
 	LoadW   = 0x61 // dst = *(u32 *)(src + off)
-	LoadH   = 0x69
 	LoadB   = 0x71
 	LoadDW  = 0x79
 	StoreW  = 0x63 // *(u32 *)(dst + off) = src
-	StoreH  = 0x6b
 	StoreB  = 0x73
 	StoreDW = 0x7b
 	StoreIW = 0x62 // *(u32 *)(dst + off) = imm
 	StoreIH = 0x6a
 	StoreIB = 0x72
 
-	AddK   = 0x07
-	AddX   = 0x0f
-	OrK    = 0x47
-	AndK   = 0x57
-	LshK   = 0x67
-	RshK   = 0x77
-	MovK   = 0xb7
-	MovX   = 0xbf
-	Mov32X = 0xbc
-	Mov32K = 0xb4
-	Add32K = 0x04
+	AddK = 0x07
+	AddX = 0x0f
+	RshK = 0x77
+	MovK = 0xb7
+	MovX = 0xbf
 
 	Ja     = 0x05 // pc += off
 	JaLong = 0x06 // pc += imm; Linux 6.6
@@ -53,17 +45,15 @@ const (
 	JneK   = 0x55
 	JeqX   = 0x1d
 	JneX   = 0x5d
-	JneK32 = 0x56
 	JeqK32 = 0x16
 	JsltK  = 0xc5 // signed <
-	JsleK  = 0xd5
-	JsgtK  = 0x65
 	Call   = 0x85
 	Exit   = 0x95
 )
 
 // What a LoadImm64's Src says of its immediate (BPF_PSEUDO_* in include/uapi/linux/bpf.h).
 const (
+	PseudoNone        = 0 // it is a number
 	PseudoMapFD       = 1
 	PseudoMapValue    = 2
 	PseudoBTFID       = 3

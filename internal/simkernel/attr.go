@@ -495,7 +495,7 @@ func (m *machine) resolve(p *Prog, fdArray uint64) Errno {
 				ref, e = mapRef(fd, value, next)
 			case insn.PseudoBTFID:
 				ref.Symbol, e = m.k.symbolByFD(in.Imm, next)
-			case 0:
+			case insn.PseudoNone:
 				ref.Symbol = m.k.symbolByAddr(uint64(uint32(in.Imm)) | uint64(uint32(next))<<32)
 				if ref.Symbol == nil {
 					i++

@@ -342,7 +342,7 @@ func checkInsns(insns []insn.Insn, meta *Map, payload bool) (Errno, string) {
 				return bad(i, "an offset in a map's descriptor")
 			case in.Src == insn.PseudoMapIdxValue && uint32(next.Imm) >= meta.ValueSize:
 				return bad(i, "offset %d in a map of %d bytes", uint32(next.Imm), meta.ValueSize)
-			case in.Src != 0 && in.Src != insn.PseudoMapIdx && in.Src != insn.PseudoMapIdxValue:
+			case in.Src != insn.PseudoNone && in.Src != insn.PseudoMapIdx && in.Src != insn.PseudoMapIdxValue:
 				return bad(i, "a loader's maps come from its fd_array")
 			}
 			i++
@@ -351,18 +351,18 @@ func checkInsns(insns []insn.Insn, meta *Map, payload bool) (Errno, string) {
 		if reserved(in) {
 			return bad(i, "reserved fields are not zero")
 		}
-		if class := in.Op & 7; class != 5 && class != 6 {
+		if !in.Class().IsJump() {
 			continue
 		}
-		switch op := in.Op >> 4; {
-		case op == opExit:
-		case op == opCall && in.Src == insn.CallHelper:
+		switch op := in.JumpOp(); {
+		case op == insn.JumpExit:
+		case op == insn.JumpCall && in.Src == insn.CallHelper:
 			if _, ok := helpers[in.Imm]; !ok {
 				return bad(i, "unknown helper")
 			}
 		default:
 			to := i + 1 + int(in.Off)
-			if op == opCall || op == opJa && in.Op == insn.JaLong {
+			if op == insn.JumpCall || op == insn.JumpAlways && in.Op == insn.JaLong {
 				to = i + 1 + int(in.Imm)
 			}
 			if to < 0 || to >= len(insns) || second[to] {
@@ -378,31 +378,32 @@ func checkInsns(insns []insn.Insn, meta *Map, payload bool) (Errno, string) {
 
 // reserved says whether a field of an instruction that it has no use for is not zero.
 func reserved(in insn.Insn) bool {
-	op, register := in.Op>>4, in.Op&8 != 0
-	switch in.Op & 7 {
-	case 1:
+	class, register := in.Class(), in.SourceIsReg()
+	switch class {
+	case insn.ClassLDX:
 		return in.Imm != 0
-	case 2:
+	case insn.ClassST:
 		return in.Src != 0
-	case 3:
-		return in.Imm != 0 && in.Op>>5 == modeMem
-	case 4, 7:
-		switch {
-		case op == opNeg:
+	case insn.ClassSTX:
+		return in.Imm != 0 && in.Mode() == insn.ModeMem
+	case insn.ClassALU, insn.ClassALU64:
+		switch op := in.ALUOp(); {
+		case op == insn.ALUNeg:
 			return register || in.Src != 0 || in.Off != 0 || in.Imm != 0
-		case op == opEnd:
+		case op == insn.ALUEnd:
 			return in.Src != 0 || in.Off != 0
-		case in.Off != 0 && op != opMov && op != opDiv && op != opMod:
+		case in.Off != 0 && op != insn.ALUMov && op != insn.ALUDiv && op != insn.ALUMod:
 			return true
 		}
-	case 5, 6:
-		switch op {
-		case opJa:
-			return register || in.Src != 0 || in.Dst != 0 || in.Op&7 == 5 && in.Imm != 0 || in.Op&7 == 6 && in.Off != 0
-		case opCall:
-			return register || in.Dst != 0 || in.Off != 0 || in.Op&7 == 6
-		case opExit:
-			return register || in.Src != 0 || in.Dst != 0 || in.Imm != 0 || in.Op&7 == 6
+	case insn.ClassJMP, insn.ClassJMP32:
+		narrow := class == insn.ClassJMP32
+		switch in.JumpOp() {
+		case insn.JumpAlways:
+			return register || in.Src != 0 || in.Dst != 0 || !narrow && in.Imm != 0 || narrow && in.Off != 0
+		case insn.JumpCall:
+			return register || in.Dst != 0 || in.Off != 0 || narrow
+		case insn.JumpExit:
+			return register || in.Src != 0 || in.Dst != 0 || in.Imm != 0 || narrow
 		}
 	default:
 		return false

@@ -167,21 +167,21 @@ func (m *machine) target(pc int) bool { return pc >= 0 && pc < len(m.insns) && !
 func (m *machine) step() (next int, done bool) {
 	in := m.insns[m.pc]
 	next = m.pc + 1
-	switch in.Op & 7 {
-	case 0: // LD
+	switch in.Class() {
+	case insn.ClassLD:
 		if !in.IsLoadImm64() {
 			m.fault("unknown instruction")
 			return next, false
 		}
 		m.loadImm64(in, m.insns[next])
 		return next + 1, false
-	case 1: // LDX
+	case insn.ClassLDX:
 		m.loadX(in)
-	case 2, 3: // ST, STX
+	case insn.ClassST, insn.ClassSTX:
 		m.storeX(in)
-	case 4, 7:
+	case insn.ClassALU, insn.ClassALU64:
 		m.alu(in)
-	case 5, 6:
+	case insn.ClassJMP, insn.ClassJMP32:
 		return m.jump(in)
 	}
 	return next, false
@@ -190,7 +190,7 @@ func (m *machine) step() (next int, done bool) {
 func (m *machine) loadImm64(in, second insn.Insn) {
 	v := uint64(uint32(in.Imm)) | uint64(uint32(second.Imm))<<32
 	switch in.Src {
-	case 0:
+	case insn.PseudoNone:
 	case insn.PseudoMapIdx:
 		v = mapBase
 	case insn.PseudoMapIdxValue:
@@ -201,16 +201,9 @@ func (m *machine) loadImm64(in, second insn.Insn) {
 	m.set(in.Dst, v, 0)
 }
 
-var sizes = [4]uint64{4, 2, 1, 8} // by the size bits of an opcode: W, H, B, DW
-
-const (
-	modeMem   = 3
-	modeMemSX = 4
-)
-
 func (m *machine) loadX(in insn.Insn) {
-	size, mode := sizes[in.Op>>3&3], in.Op>>5
-	if mode != modeMem && (mode != modeMemSX || size == 8) {
+	size, mode := uint64(in.MemSize()), in.Mode()
+	if mode != insn.ModeMem && (mode != insn.ModeMemSX || size == 8) {
 		m.fault("unknown instruction")
 		return
 	}
@@ -224,7 +217,7 @@ func (m *machine) loadX(in insn.Insn) {
 		return
 	}
 	v, from := load(m.k.order(), b), field(0)
-	if mode == modeMemSX {
+	if mode == insn.ModeMemSX {
 		shift := 64 - size*8
 		v = uint64(int64(v<<shift) >> shift)
 	}
@@ -239,13 +232,13 @@ func (m *machine) loadX(in insn.Insn) {
 }
 
 func (m *machine) storeX(in insn.Insn) {
-	size := sizes[in.Op>>3&3]
-	if in.Op>>5 != modeMem {
+	size := uint64(in.MemSize())
+	if in.Mode() != insn.ModeMem {
 		m.fault("unknown instruction")
 		return
 	}
 	v := uint64(int64(in.Imm))
-	if in.Op&7 == 3 {
+	if in.Class() == insn.ClassSTX {
 		v = m.get(in.Src).v
 	}
 	addr := m.get(in.Dst).v + uint64(int64(in.Off))
@@ -260,35 +253,26 @@ func (m *machine) storeX(in insn.Insn) {
 	store(m.k.order(), b, v)
 }
 
-// Operations of ALU and jump instructions: the opcode's upper four bits.
-const (
-	opAdd, opSub, opMul, opDiv, opOr, opAnd, opLsh, opRsh = 0, 1, 2, 3, 4, 5, 6, 7
-	opNeg, opMod, opXor, opMov, opArsh, opEnd             = 8, 9, 10, 11, 12, 13
-
-	opJa, opJeq, opJgt, opJge, opJset, opJne, opJsgt, opJsge = 0, 1, 2, 3, 4, 5, 6, 7
-	opCall, opExit, opJlt, opJle, opJslt, opJsle             = 8, 9, 10, 11, 12, 13
-)
-
 // source is an instruction's second operand: a register or the sign-extended immediate.
 func (m *machine) source(in insn.Insn) reg {
-	if in.Op&8 != 0 {
+	if in.SourceIsReg() {
 		return m.get(in.Src)
 	}
 	return reg{v: uint64(int64(in.Imm)), set: true}
 }
 
 func (m *machine) alu(in insn.Insn) {
-	op, wide := in.Op>>4, in.Op&7 == 7
-	if op == opEnd {
+	op, wide := in.ALUOp(), in.Class() == insn.ClassALU64
+	if op == insn.ALUEnd {
 		m.byteSwap(in, wide)
 		return
 	}
 	src := reg{set: true}
-	if op != opNeg {
+	if op != insn.ALUNeg {
 		src = m.source(in)
 	}
 	dst := reg{set: true}
-	if op != opMov {
+	if op != insn.ALUMov {
 		dst = m.get(in.Dst)
 	}
 	if m.err != nil {
@@ -303,7 +287,7 @@ func (m *machine) alu(in insn.Insn) {
 }
 
 // compute is dst op src, on 64 or 32 bits. The offset field chooses variants: signed division, sign-extending moves.
-func compute(op uint8, off int16, wide bool, dst, src uint64) (v uint64, ok bool) {
+func compute(op insn.ALUOp, off int16, wide bool, dst, src uint64) (v uint64, ok bool) {
 	bitLen := uint64(64)
 	if !wide {
 		bitLen = 32
@@ -317,30 +301,30 @@ func compute(op uint8, off int16, wide bool, dst, src uint64) (v uint64, ok bool
 	}
 	ok = off == 0
 	switch op {
-	case opAdd:
+	case insn.ALUAdd:
 		v = dst + src
-	case opSub:
+	case insn.ALUSub:
 		v = dst - src
-	case opMul:
+	case insn.ALUMul:
 		v = dst * src
-	case opDiv, opMod:
+	case insn.ALUDiv, insn.ALUMod:
 		ok = off == 0 || off == 1
 		v = divide(op, off == 1, dst, src, signed)
-	case opOr:
+	case insn.ALUOr:
 		v = dst | src
-	case opAnd:
+	case insn.ALUAnd:
 		v = dst & src
-	case opLsh:
+	case insn.ALULsh:
 		v = dst << (src & (bitLen - 1))
-	case opRsh:
+	case insn.ALURsh:
 		v = dst >> (src & (bitLen - 1))
-	case opArsh:
+	case insn.ALUArsh:
 		v = uint64(signed(dst) >> (src & (bitLen - 1)))
-	case opNeg:
+	case insn.ALUNeg:
 		v = -dst
-	case opXor:
+	case insn.ALUXor:
 		v = dst ^ src
-	case opMov:
+	case insn.ALUMov:
 		v = src
 		switch off {
 		case 0:
@@ -361,8 +345,8 @@ func compute(op uint8, off int16, wide bool, dst, src uint64) (v uint64, ok bool
 }
 
 // divide is division and remainder, which never trap: dividing by zero gives zero and leaves the remainder.
-func divide(op uint8, isSigned bool, dst, src uint64, signed func(uint64) int64) uint64 {
-	div := op == opDiv
+func divide(op insn.ALUOp, isSigned bool, dst, src uint64, signed func(uint64) int64) uint64 {
+	div := op == insn.ALUDiv
 	switch {
 	case src == 0 && div:
 		return 0
@@ -384,7 +368,7 @@ func divide(op uint8, isSigned bool, dst, src uint64, signed func(uint64) int64)
 
 func (m *machine) byteSwap(in insn.Insn, wide bool) {
 	r := m.get(in.Dst)
-	toBig := in.Op&8 != 0
+	toBig := in.SourceIsReg()
 	swap := wide || toBig != m.k.bigEndian()
 	if wide && toBig || in.Off != 0 {
 		m.fault("unknown instruction")
@@ -414,20 +398,20 @@ func (m *machine) byteSwap(in insn.Insn, wide bool) {
 }
 
 func (m *machine) jump(in insn.Insn) (next int, done bool) {
-	op, wide := in.Op>>4, in.Op&7 == 5
+	op, wide := in.JumpOp(), in.Class() == insn.ClassJMP
 	next = m.pc + 1
 	switch {
-	case op == opJa && wide:
+	case op == insn.JumpAlways && wide:
 		return next + int(in.Off), false
-	case op == opJa:
+	case op == insn.JumpAlways:
 		return next + int(in.Imm), false
-	case op == opCall && in.Op == insn.Call && in.Src == insn.CallHelper:
+	case op == insn.JumpCall && in.Op == insn.Call && in.Src == insn.CallHelper:
 		m.helper(in.Imm)
 		return next, false
-	case op == opCall && in.Op == insn.Call && in.Src == insn.PseudoCall:
+	case op == insn.JumpCall && in.Op == insn.Call && in.Src == insn.PseudoCall:
 		m.pushFrame(next)
 		return next + int(in.Imm), false
-	case op == opExit && in.Op == insn.Exit:
+	case op == insn.JumpExit && in.Op == insn.Exit:
 		ret := m.popFrame()
 		return m.pc, ret
 	}
@@ -449,34 +433,34 @@ func (m *machine) jump(in insn.Insn) (next int, done bool) {
 	return next, false
 }
 
-func compare(op uint8, wide bool, dst, src uint64) (taken, ok bool) {
+func compare(op insn.JumpOp, wide bool, dst, src uint64) (taken, ok bool) {
 	sdst, ssrc := int64(dst), int64(src)
 	if !wide {
 		dst, src = uint64(uint32(dst)), uint64(uint32(src))
 		sdst, ssrc = int64(int32(dst)), int64(int32(src))
 	}
 	switch op {
-	case opJeq:
+	case insn.JumpEq:
 		return dst == src, true
-	case opJne:
+	case insn.JumpNe:
 		return dst != src, true
-	case opJgt:
+	case insn.JumpGt:
 		return dst > src, true
-	case opJge:
+	case insn.JumpGe:
 		return dst >= src, true
-	case opJlt:
+	case insn.JumpLt:
 		return dst < src, true
-	case opJle:
+	case insn.JumpLe:
 		return dst <= src, true
-	case opJset:
+	case insn.JumpSet:
 		return dst&src != 0, true
-	case opJsgt:
+	case insn.JumpSgt:
 		return sdst > ssrc, true
-	case opJsge:
+	case insn.JumpSge:
 		return sdst >= ssrc, true
-	case opJslt:
+	case insn.JumpSlt:
 		return sdst < ssrc, true
-	case opJsle:
+	case insn.JumpSle:
 		return sdst <= ssrc, true
 	}
 	return false, false
@@ -488,7 +472,7 @@ func (m *machine) check(in insn.Insn, from field, dst, src reg) {
 	if dst.from == 0 {
 		got, want = want, got
 	}
-	if in.Op&7 == 6 {
+	if in.Class() == insn.ClassJMP32 {
 		got, want = got&math.MaxUint32, want&math.MaxUint32
 	}
 	m.res.Events = append(m.res.Events, &Event{

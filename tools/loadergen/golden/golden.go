@@ -184,7 +184,7 @@ const farJump = 16
 func (d *lister) findLabels() {
 	far := map[int]bool{}
 	for pc, in := range d.Insns {
-		if to, ok := d.target(pc); ok && (to < pc || to-pc > farJump) && (in.Op&7 == 5 || in.Op&7 == 6) {
+		if to, ok := d.target(pc); ok && (to < pc || to-pc > farJump) && in.Class().IsJump() {
 			far[to] = true
 		}
 	}
@@ -199,7 +199,7 @@ func (d *lister) findLabels() {
 // target is where a jump goes.
 func (d *lister) target(pc int) (to int, ok bool) {
 	in := d.Insns[pc]
-	if class := in.Op & 7; d.states[pc] == nil || class != 5 && class != 6 || in.Op == insn.Call || in.Op == insn.Exit {
+	if d.states[pc] == nil || !in.Class().IsJump() || in.Op == insn.Call || in.Op == insn.Exit {
 		return 0, false
 	}
 	return flow.Successors(in, pc, nil)[0], true
@@ -211,20 +211,20 @@ func (d *lister) line(pc int) string {
 	if s == nil { // it cannot be reached: constants decide
 		s = &flow.State{}
 	}
-	switch in.Op & 7 {
-	case 0:
+	switch in.Class() {
+	case insn.ClassLD:
 		return fmt.Sprintf("r%d = %s", in.Dst, d.imm64(pc))
-	case 1:
+	case insn.ClassLDX:
 		return fmt.Sprintf("r%d = %s", in.Dst, d.place(in, s.Reg(in.Src), in.Src))
-	case 2:
+	case insn.ClassST:
 		return fmt.Sprintf("%s = %d", d.place(in, s.Reg(in.Dst), in.Dst), in.Imm)
-	case 3:
+	case insn.ClassSTX:
 		text := fmt.Sprintf("%s = r%d", d.place(in, s.Reg(in.Dst), in.Dst), in.Src)
 		if what := d.opened(s.Reg(in.Src)); what != "" && !strings.Contains(text, what) {
 			text += " ; " + what
 		}
 		return text
-	case 7:
+	case insn.ClassALU64:
 		if in.Op == insn.AddK {
 			v := s.Reg(in.Dst)
 			v.N += int64(in.Imm)
@@ -232,7 +232,7 @@ func (d *lister) line(pc int) string {
 				return fmt.Sprintf("r%d = %s", in.Dst, d.address(v.N))
 			}
 		}
-	case 5, 6:
+	case insn.ClassJMP, insn.ClassJMP32:
 		return d.jump(pc, in)
 	}
 	return in.String()
@@ -317,7 +317,7 @@ var widths = map[uint8]string{1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
 // place names where a load or store goes.
 func (d *lister) place(in insn.Insn, at flow.Value, base uint8) string {
-	width := widths[flow.SizeOf(in)]
+	width := widths[in.MemSize()]
 	off := at.N + int64(in.Off)
 	switch at.Kind {
 	case flow.BlobPtr:
