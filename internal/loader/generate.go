@@ -121,6 +121,7 @@ func (c *compiler) generate() error {
 	c.fillMapsOfMaps()
 	c.loadPrograms()
 	c.fillProgramArrays()
+	c.freezeFilled()
 	c.fillStructOps()
 	if err := c.finish(); err != nil {
 		return err

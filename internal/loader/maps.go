@@ -193,8 +193,20 @@ func (c *compiler) createMaps() {
 		if p.update != nil {
 			c.code.sys(cmdMapUpdateElem, p.update.attr, p.update.size)
 		}
-		if p.Freeze {
-			c.code.sys(cmdMapFreeze, slotOffset(p.index), 4) // its attribute is a descriptor, and the slot is one
+		if p.Freeze && len(p.fills) == 0 {
+			c.freeze(p)
+		}
+	}
+}
+
+// freeze emits a freeze. Its attribute is a descriptor, and the slot is one.
+func (c *compiler) freeze(p *mapPlan) { c.code.sys(cmdMapFreeze, slotOffset(p.index), 4) }
+
+// freezeFilled emits the freezes that had to wait until the maps were filled: a frozen map takes no update.
+func (c *compiler) freezeFilled() {
+	for _, p := range c.maps {
+		if p.Freeze && len(p.fills) > 0 {
+			c.freeze(p)
 		}
 	}
 }

@@ -42,6 +42,9 @@ func (r *reader) readKconfigMap() error {
 	end := uint32(0)
 	for _, e := range vars {
 		e.Offset = (end + align[e] - 1) / align[e] * align[e]
+		if e.Size > maxKconfig || e.Offset > maxKconfig-e.Size {
+			return r.errorf("extern "+e.Name, "has %d bytes, and all kernel configuration together may have %d: declare it shorter", e.Size, maxKconfig)
+		}
 		end = e.Offset + e.Size
 	}
 	data := make([]byte, end)
@@ -59,6 +62,9 @@ func (r *reader) readKconfigMap() error {
 	r.Maps = append(r.Maps, r.kconfig)
 	return nil
 }
+
+// maxKconfig bounds the map .kconfig, in bytes. Its longest values are strings, of which Kconfig reads lines of at most 64 KiB.
+const maxKconfig = 1 << 20
 
 // known are the values that are the same on every kernel that can run a signed loader.
 var known = map[string]string{

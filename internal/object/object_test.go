@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
+	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 )
 
@@ -211,6 +213,22 @@ func TestKconfig(t *testing.T) {
 		qt.Check(t, qt.ErrorIs(err, ErrObject))
 		qt.Check(t, qt.ErrorMatches(err, "kconfig.bpf.o: .*"+bad.name+".*"))
 		qt.Check(t, qt.StringContains(err.Error(), bad.says))
+	}
+}
+
+// An extern may be declared to be of any size: it is refused before there is memory for it.
+func TestKconfigOfAnySize(t *testing.T) {
+	raw, err := os.ReadFile("testdata/kconfig.bpf.o")
+	qt.Assert(t, qt.IsNil(err))
+	// In BTF char[16] is {name, kind, unused, element, index, 16}, and the first array.
+	array := bytes.Index(raw, []byte{0, 0, 0, 0, 0, 0, 0, byte(btf.Array), 0, 0, 0, 0})
+	length := raw[array+5*4:]
+	qt.Assert(t, qt.Equals(binary.LittleEndian.Uint32(length), 16))
+	for _, n := range []uint32{1<<20 - 1, 1 << 31, 1<<32 - 16, 1<<32 - 1} {
+		binary.LittleEndian.PutUint32(length, n)
+		_, err = Parse("kconfig.bpf.o", raw, Options{Kconfig: kconfig})
+		qt.Assert(t, qt.ErrorIs(err, ErrObject))
+		qt.Check(t, qt.ErrorMatches(err, "kconfig.bpf.o: .*extern CONFIG_.*: has .* bytes, and all kernel configuration together may have 1048576.*"))
 	}
 }
 
