@@ -18,7 +18,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	whole "github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/tests/bpftool"
 )
 
@@ -112,12 +112,12 @@ func (r *Report) write(o options, tables []byte) error {
 		if err != nil {
 			return err
 		}
-		if err := atomicfile.Write(o.json, append(data, '\n'), 0o644); err != nil {
+		if err := whole.Write(o.json, append(data, '\n')); err != nil {
 			return err
 		}
 	}
 	if o.svg != "" {
-		if err := atomicfile.Write(o.svg, chart(r), 0o644); err != nil {
+		if err := whole.Write(o.svg, chart(r)); err != nil {
 			return err
 		}
 	}
@@ -138,7 +138,7 @@ func (r *Report) write(o options, tables []byte) error {
 		lines[i] = strings.TrimRight(l, " ")
 	}
 	text := fmt.Sprintf("%s%s\n```text\n%s```\n%s%s", before, measuredStart, strings.Join(lines, "\n"), measuredEnd, after)
-	return atomicfile.Write(o.doc, []byte(text), 0o644)
+	return whole.Write(o.doc, []byte(text))
 }
 
 // The tables' place in a Markdown file.

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // SignTBS signs what WriteTBS wrote into a folder, as on a machine that has the key and no bundle, and writes a
@@ -47,7 +47,7 @@ func (id *Identity) SignTBS(in, out string) ([]string, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		if err := atomicfile.Write(name, signatures[name], 0o644); err != nil {
+		if err := file.Write(name, signatures[name]); err != nil {
 			return nil, err
 		}
 	}

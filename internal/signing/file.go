@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // Sizes above which a file is not read, in bytes: it cannot be what it should.
@@ -34,7 +34,7 @@ func WriteBundle(path string, b *bundle.Bundle) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return atomicfile.Write(path, data, 0o644)
+	return file.Write(path, data)
 }
 
 // readFile reads a file that has limit bytes at the most.

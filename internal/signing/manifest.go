@@ -10,8 +10,8 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // ManifestName is the manifest's name in a folder of bytes to sign.
@@ -107,7 +107,7 @@ func WriteTBS(dir string, b *bundle.Bundle) error {
 	}
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
-		if err := atomicfile.Write(filepath.Join(dir, tbsName(l.Scheme)), b.SignedBytes(l), 0o644); err != nil {
+		if err := file.Write(filepath.Join(dir, tbsName(l.Scheme)), b.SignedBytes(l)); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func WriteTBS(dir string, b *bundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, ManifestName), data, 0o644)
+	return file.Write(filepath.Join(dir, ManifestName), data)
 }
 
 // changes says what differs between what the manifest was made from and a bundle.

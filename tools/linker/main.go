@@ -11,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/linker"
 )
 
@@ -52,5 +52,5 @@ func run(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(*out, linked, 0o644)
+	return file.Write(*out, linked)
 }

@@ -10,8 +10,8 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
@@ -112,7 +112,7 @@ func runGolden(args []string, stdout, stderr io.Writer) error {
 	case err != nil:
 		return err
 	case *update != "":
-		return atomicfile.Write(*update, []byte(text), 0o644)
+		return file.Write(*update, []byte(text))
 	case *check != "":
 		want, err := os.ReadFile(*check)
 		if err != nil {
@@ -155,5 +155,5 @@ func runReport(args []string, stdout, stderr io.Writer) error {
 		_, err := stdout.Write(page.Bytes())
 		return err
 	}
-	return atomicfile.Write(*html, page.Bytes(), 0o644)
+	return file.Write(*html, page.Bytes())
 }

@@ -20,7 +20,7 @@ import (
 	"os"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
@@ -66,5 +66,5 @@ func run(args []string, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", *in, err)
 	}
-	return atomicfile.Write(*out, data, 0o644)
+	return file.Write(*out, data)
 }

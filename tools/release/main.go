@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 func main() {
@@ -94,7 +94,7 @@ func (r *release) write(out string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := atomicfile.Write(path, data, 0o644); err != nil {
+		if err := file.Write(path, data); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 func main() {
@@ -47,5 +47,5 @@ func run(out string, paths []string) error {
 	if workspace := os.Getenv("BUILD_WORKSPACE_DIRECTORY"); workspace != "" && !filepath.IsAbs(out) {
 		out = filepath.Join(workspace, out)
 	}
-	return atomicfile.Write(out, render(modules), 0o644)
+	return file.Write(out, render(modules))
 }

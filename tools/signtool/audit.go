@@ -10,8 +10,8 @@ import (
 	"os"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
@@ -91,7 +91,7 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 		return fmt.Errorf("%s: %w", what, errAudit)
 	}
 	if *out != "" {
-		if err := atomicfile.Write(*out, data, 0o644); err != nil {
+		if err := file.Write(*out, data); err != nil {
 			return inFlag("out", err)
 		}
 	}

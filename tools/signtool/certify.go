@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
@@ -122,7 +122,7 @@ func (f *certificateFlags) write(env *environment, der []byte) error {
 	if filepath.Ext(f.file) == ".pem" {
 		data = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	}
-	if err := atomicfile.Write(f.file, data, 0o644); err != nil {
+	if err := file.Write(f.file, data); err != nil {
 		return inFlag("cert", err)
 	}
 	fmt.Fprintf(env.stdout, "%s: certificate of %q, key id %x\n", f.file, f.cn, list[0].SubjectKeyId)

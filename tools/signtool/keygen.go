@@ -4,7 +4,7 @@ import (
 	"flag"
 	"strings"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
@@ -44,7 +44,7 @@ func runKeygen(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.WriteNew(*key, private, 0o600); err != nil {
+	if err := file.WriteAll(file.Output{Path: *key, Data: private, Secret: true}); err != nil {
 		return inFlag("key", err)
 	}
 	return cert.write(env, der)

@@ -5,7 +5,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/tools/signtool/provenance"
 )
@@ -60,5 +60,5 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	return inFlag("out", atomicfile.Write(*out, data, 0o644))
+	return inFlag("out", file.Write(*out, data))
 }

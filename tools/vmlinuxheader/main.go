@@ -14,9 +14,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/rules-bpf/rules_bpf/internal/atomicfile"
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/cheader"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 var errUsage = errors.New("wrong usage")
@@ -75,7 +75,7 @@ func run(args []string, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(append([]string{*kernel}, modules...), ", "), err)
 	}
-	return atomicfile.Write(*out, header, 0o644)
+	return file.Write(*out, header)
 }
 
 func read(file string, base *btf.Spec) (*btf.Spec, error) {
