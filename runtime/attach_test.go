@@ -326,35 +326,3 @@ func TestLookLibrary(t *testing.T) {
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.Equals(got, filepath.Join(dir, "libx.so.1")))
 }
-
-func TestVariable(t *testing.T) {
-	needBPF(t)
-	c, err := Load(t.Context(), compiled(t, "data"), unsigned(PinRoot(t.TempDir()))...)
-	qt.Assert(t, qt.IsNil(err))
-	defer c.Close()
-
-	// const volatile int limit = 42, and long counter = 7 (tests/features/data.bpf.c)
-	limit := NewVariable[uint32](c, ".rodata", "limit", 0)
-	got, err := limit.Get()
-	qt.Assert(t, qt.IsNil(err))
-	qt.Check(t, qt.Equals(got, 42))
-	err = limit.Set(43)
-	qt.Check(t, qt.ErrorIs(err, ErrConstant))
-	qt.Check(t, qt.ErrorIs(err, ebpf.ErrReadOnly))
-	qt.Check(t, qt.ErrorMatches(err, "set variable limit: its value is signed, .*: change it in the C source and sign anew: .*"))
-
-	counter := NewVariable[uint64](c, ".data", "counter", 0)
-	start, err := counter.Get()
-	qt.Assert(t, qt.IsNil(err))
-	qt.Check(t, qt.Equals(start, 7))
-	qt.Assert(t, qt.IsNil(counter.Set(1007)))
-	ret, err := c.Program("sum").Run(&ebpf.RunOptions{})
-	qt.Assert(t, qt.IsNil(err))
-	qt.Check(t, qt.Equals(ret, 42+1007+0+11+0x600d+0xf1+0+5+'s')) // as tests/kernel/guest adds up
-
-	_, err = NewVariable[uint64](c, ".data", "far", 1<<20).Get()
-	qt.Check(t, qt.ErrorMatches(err, "get variable far: .*"))
-	_, err = NewVariable[uint64](c, ".none", "none", 0).Get()
-	qt.Check(t, qt.ErrorMatches(err, "get variable none: the collection has no map .none"))
-	qt.Check(t, qt.IsNotNil(NewVariable[*int](c, ".data", "pointer", 0).Set(nil)))
-}

@@ -5,6 +5,8 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
+	"reflect"
 
 	"github.com/cilium/ebpf"
 )
@@ -12,8 +14,18 @@ import (
 // ErrConstant: a variable of a read-only data section (.rodata) cannot be set. It is ebpf.ErrReadOnly, too.
 var ErrConstant = fmt.Errorf("its value is signed, and the verifier relied on it: change it in the C source and sign anew: %w", ebpf.ErrReadOnly)
 
-// Variable is a global variable of the C source, in memory that is shared with the BPF programs. It is safe for concurrent
-// use as far as that memory is: a value that is larger than a word may be seen half changed.
+// Variable is a global variable of the C source, in memory shared with the BPF programs.
+//
+// Go has no type for some of C: bit-fields, the further members of a union, padding. A type that gogen generates has a
+// blank field (_) in their place. Get skips blank fields, and Set leaves the bytes in their place as they are.
+//
+// The fields of a T written by hand follow each other without gaps, as in encoding/binary: declare the padding of the C
+// type as blank fields.
+//
+// You may use a Variable from several goroutines. Accesses are not atomic beyond what the machine guarantees for a word:
+// Get may see a larger value half changed, and a BPF program may see a Set in progress. Between your Get and your Set a
+// program may change the variable, and Set then overwrites that change in all fields T has. If programs and Go code must
+// update the same value, use an atomic operation of the program, or a variable for each writer.
 type Variable[T any] struct {
 	collection    *Collection
 	section, name string
@@ -36,11 +48,14 @@ func (v *Variable[T]) Get() (T, error) {
 }
 
 func (v *Variable[T]) get() (value T, err error) {
-	memory, err := v.collection.memoryOf(v.section)
+	memory, l, err := v.place()
 	if err != nil {
 		return value, err
 	}
-	data := make([]byte, max(0, binary.Size(value)))
+	if l.unexported != "" {
+		return value, fmt.Errorf("field %s of %v is not exported, so its value cannot be stored in it", l.unexported, reflect.TypeFor[T]())
+	}
+	data := make([]byte, l.size)
 	if _, err := memory.ReadAt(data, int64(v.offset)); err != nil {
 		return value, err
 	}
@@ -48,7 +63,8 @@ func (v *Variable[T]) get() (value T, err error) {
 	return value, err
 }
 
-// Set changes the variable's value, for the BPF programs to see at once. A constant cannot be set: ErrConstant.
+// Set changes the variable's value, for the BPF programs to see at once. Bytes that T does not show keep their values.
+// A constant cannot be set: ErrConstant.
 func (v *Variable[T]) Set(value T) error {
 	if err := v.set(value); err != nil {
 		return fmt.Errorf("set variable %s: %w", v.name, err)
@@ -57,19 +73,30 @@ func (v *Variable[T]) Set(value T) error {
 }
 
 func (v *Variable[T]) set(value T) error {
-	memory, err := v.collection.memoryOf(v.section)
+	memory, l, err := v.place()
 	if err != nil {
 		return err
 	}
 	if memory.ReadOnly() {
 		return ErrConstant
 	}
-	data, err := binary.Append(nil, binary.NativeEndian, value)
+	return l.write(memory, int64(v.offset), value)
+}
+
+// place returns the memory that the variable is in, and how a T lies there: within its bounds.
+func (v *Variable[T]) place() (*ebpf.Memory, *layout, error) {
+	l, err := layoutOf(reflect.TypeFor[T]())
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	_, err = memory.WriteAt(data, int64(v.offset))
-	return err
+	memory, err := v.collection.memoryOf(v.section)
+	if err != nil {
+		return nil, nil, err
+	}
+	if end := uint64(v.offset) + uint64(l.size); end > uint64(memory.Size()) {
+		return nil, nil, fmt.Errorf("it ends %d bytes into section %s, which has %d: %w", end, v.section, memory.Size(), io.ErrUnexpectedEOF)
+	}
+	return memory, l, nil
 }
 
 // memoryOf maps a data section's map into memory, the first time that it is asked for.
