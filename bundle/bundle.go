@@ -8,10 +8,7 @@
 // trusted: only the signature, which the kernel verifies, protects Insns and Blob.
 package bundle
 
-import (
-	"crypto/sha256"
-	"fmt"
-)
+import "crypto/sha256"
 
 // Version is the format's version, the only one that this package reads and writes.
 const Version = 1
@@ -34,42 +31,6 @@ const (
 // CtxHeaderSize is the size of the header of a loader's context, struct bpf_loader_ctx {u32 sz; u32 flags; u32 log_level;
 // u32 log_size; u64 log_buf}, in bytes. The descriptors follow it.
 const CtxHeaderSize = 24
-
-// Scheme says what a loader's signature covers and who checks that the metadata map is the signer's.
-type Scheme uint8
-
-const (
-	// MapHash: the signature covers the instructions; they compare the map's exclusivity and its hash with what is baked
-	// into them. Kernels that show the exclusivity flag in struct bpf_map: some 6.18.y and 7.1.y, and 7.2.
-	MapHash Scheme = 1
-	// Payload: the signature covers the instructions followed by the map's contents; the kernel itself requires an
-	// exclusive, frozen map. From 7.3.
-	Payload Scheme = 2
-)
-
-// Schemes are all schemes, in the order in which a bundle holds their loaders.
-var Schemes = []Scheme{MapHash, Payload}
-
-// String returns the scheme's name as flags and attributes spell it.
-func (s Scheme) String() string {
-	switch s {
-	case MapHash:
-		return "map-hash"
-	case Payload:
-		return "payload"
-	}
-	return fmt.Sprintf("Scheme(%d)", uint8(s))
-}
-
-// ParseScheme is the inverse of Scheme.String.
-func ParseScheme(name string) (Scheme, error) {
-	for _, s := range Schemes {
-		if s.String() == name {
-			return s, nil
-		}
-	}
-	return 0, fmt.Errorf("unknown scheme %q: want %v or %v", name, MapHash, Payload)
-}
 
 // Bundle is a signed gen-loader: what a `.bpfl` file holds.
 type Bundle struct {
@@ -186,16 +147,6 @@ func (b *Bundle) Loader(s Scheme) *Loader {
 		}
 	}
 	return nil
-}
-
-// SignedBytes returns the bytes that the signature of b's loader l covers, as the kernel assembles them at
-// BPF_PROG_LOAD.
-func (b *Bundle) SignedBytes(l *Loader) []byte {
-	if l.Scheme == MapHash {
-		return l.Insns
-	}
-	tbs := make([]byte, 0, len(l.Insns)+len(b.Blob))
-	return append(append(tbs, l.Insns...), b.Blob...)
 }
 
 // ProgHash returns the loader's digest, the excl_prog_hash that ties the metadata map to it.

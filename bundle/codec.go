@@ -196,16 +196,17 @@ func (b *Bundle) check() error {
 
 	last := Scheme(0)
 	for _, l := range b.Loaders {
+		attestation, err := l.Scheme.Attestation()
 		switch {
-		case l.Scheme != MapHash && l.Scheme != Payload:
-			return bad("unknown scheme %d", l.Scheme)
+		case err != nil:
+			return bad("%w", err)
 		case l.Scheme <= last:
 			return bad("two loaders for scheme %v, or loaders out of order", l.Scheme)
 		case len(l.Insns) == 0 || len(l.Insns)%InsnSize != 0 || len(l.Insns)/InsnSize > MaxInsns:
 			return bad("the %v loader has %d bytes: not 1 to %d instructions", l.Scheme, len(l.Insns), MaxInsns)
-		case l.Scheme == Payload && len(l.Insns)+len(b.Blob) > MaxPayload:
-			return bad("instructions and blob have %d bytes, and the kernel signs %d at the most under scheme %v: "+
-				"make the object's data smaller, or generate for scheme %v only", len(l.Insns)+len(b.Blob), MaxPayload, Payload, MapHash)
+		case attestation.SignsMap && len(l.Insns)+len(b.Blob) > MaxPayload:
+			return bad("instructions and blob have %d bytes, and the signature of scheme %v covers %d at most: "+
+				"make the object's data smaller, or generate the bundle without scheme %v", len(l.Insns)+len(b.Blob), l.Scheme, MaxPayload, l.Scheme)
 		}
 		last = l.Scheme
 		for _, s := range l.Signatures {

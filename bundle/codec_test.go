@@ -38,12 +38,6 @@ func TestRoundTrip(t *testing.T) {
 	qt.Check(t, qt.IsNil((&Bundle{}).Loader(Payload)))
 }
 
-func TestSignedBytes(t *testing.T) {
-	b := sample()
-	qt.Check(t, qt.HasLen(b.SignedBytes(b.Loader(MapHash)), 16))
-	qt.Check(t, qt.HasLen(b.SignedBytes(b.Loader(Payload)), 16+64))
-}
-
 // Decoded bundles share no memory with the file.
 func TestDecodeCopies(t *testing.T) {
 	data, err := Encode(sample())
@@ -78,9 +72,9 @@ func TestRules(t *testing.T) {
 		{"arena outside", func(b *Bundle) { b.Maps[0].Arena = Range{60, 8} }, "variables of arena m lie outside"},
 		{"instructions outside", func(b *Bundle) { b.Programs[0].Insns.Offset = 56 }, "lie outside the blob"},
 		{"order", func(b *Bundle) { b.Loaders[0], b.Loaders[1] = b.Loaders[1], b.Loaders[0] }, "out of order"},
-		{"scheme", func(b *Bundle) { b.Loaders[1].Scheme = 7 }, "unknown scheme 7"},
+		{"scheme", func(b *Bundle) { b.Loaders[1].Scheme = 7 }, "unknown attestation scheme 7 (known: map-hash, payload)"},
 		{"half an instruction", func(b *Bundle) { b.Loaders[0].Insns = make([]byte, 12) }, "has 12 bytes"},
-		{"payload", func(b *Bundle) { b.Blob = make([]byte, MaxPayload) }, "generate for scheme map-hash only"},
+		{"payload", func(b *Bundle) { b.Blob = make([]byte, MaxPayload) }, "generate the bundle without scheme payload"},
 		{"signature", func(b *Bundle) { b.Loaders[0].Signatures[0].CMS = make([]byte, MaxSignature+1) }, "signature of 8193 bytes"},
 		{"no signature", func(b *Bundle) { b.Loaders[0].Signatures[0].CMS = nil }, "signature of 0 bytes"},
 		{"key id", func(b *Bundle) { b.Loaders[0].Signatures[0].KeyID = nil }, "key id of 0 bytes"},

@@ -103,7 +103,7 @@ func (l *load) explainLoad(e *LoadError) *LoadError {
 			e.Hint = "sign with an algorithm that the kernel has: RSA with SHA-256 works wherever CONFIG_CRYPTO_RSA is"
 		}
 	case unix.E2BIG:
-		if l.loader.Scheme == bundle.Payload && e.Log == "" {
+		if l.attestation.SignsMap && e.Log == "" {
 			e.Err, e.Hint = ErrVerificationUnavailable, "the kernel does not know signatures, or the bundle is too large for one"
 			break
 		}
@@ -114,9 +114,9 @@ func (l *load) explainLoad(e *LoadError) *LoadError {
 	return e
 }
 
-// explainRun explains what the loader returned. A map-hash loader says -EINVAL when its map is not the signer's.
+// explainRun explains what the loader returned. A loader that checks its map says -EINVAL when its map is not the signer's.
 func (l *load) explainRun(e *LoadError) *LoadError {
-	if e.Errno == unix.EINVAL && l.loader.Scheme == bundle.MapHash && !bakedIn(l.loader.Insns, l.bundle.Blob) {
+	if e.Errno == unix.EINVAL && l.attestation.LoaderChecks && !bakedIn(l.loader.Insns, l.bundle.Blob) {
 		e.Err, e.Detail, e.Hint = ErrTampered, "the metadata is not the one that the loader was made for", "use the bundle as it was built"
 		return e
 	}
@@ -165,7 +165,7 @@ func (l *load) whereFailed() (what string, verified bool, about *bundle.Map) {
 	return "the filling of the maps", false, nil
 }
 
-// bakedIn says whether a map-hash loader compares the map with this blob's hash: whether its instructions load the four
+// bakedIn says whether a loader compares the map with this blob's hash: whether its instructions load the four
 // words of the hash, in their order.
 func bakedIn(insns, blob []byte) bool {
 	const loadImm64 = 0x18 // BPF_LD | BPF_IMM | BPF_DW

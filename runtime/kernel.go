@@ -18,16 +18,25 @@ type types struct {
 	err   error
 }
 
+// attestedBy lists what tells a kernel's scheme. The first row that holds counts, as 7.2 has both.
+var attestedBy = []struct {
+	scheme bundle.Scheme
+	holds  func(kbtf.Facts) bool
+}{
+	{bundle.MapHash, func(f kbtf.Facts) bool { return f.Excl }},
+	{bundle.Payload, func(f kbtf.Facts) bool { return f.Sig }},
+}
+
 // scheme returns how the kernel attests loaders, or 0 when it does not. Version numbers say nothing: stable kernels had
 // the first scheme backported.
 func (t types) scheme() bundle.Scheme {
-	switch {
-	case t.err != nil:
+	if t.err != nil {
 		return 0
-	case t.facts.Excl:
-		return bundle.MapHash
-	case t.facts.Sig:
-		return bundle.Payload
+	}
+	for _, row := range attestedBy {
+		if row.holds(t.facts) {
+			return row.scheme
+		}
 	}
 	return 0
 }

@@ -50,11 +50,13 @@ func Load(ctx context.Context, b *bundle.Bundle, opts ...Option) (*Collection, e
 
 // load is one call of Load.
 type load struct {
-	kernel   sys.Kernel
-	bundle   *bundle.Bundle
-	config   *config
-	loader   *bundle.Loader
-	progHash [sys.HashSize]byte
+	kernel sys.Kernel
+	bundle *bundle.Bundle
+	config *config
+	loader *bundle.Loader
+	// attestation is how the loader's scheme works.
+	attestation bundle.Attestation
+	progHash    [sys.HashSize]byte
 	// signatures are those that may be shown to the kernel, none for an unsigned load.
 	signatures []*bundle.Signature
 	// log is the verifier's log, nil until a load has failed.
@@ -67,6 +69,10 @@ func loadInto(ctx context.Context, kernel sys.Kernel, types types, b *bundle.Bun
 	l := &load{kernel: kernel, bundle: b, config: c}
 	if failed := l.choose(types); failed != nil {
 		return nil, failed
+	}
+	var err error
+	if l.attestation, err = l.loader.Scheme.Attestation(); err != nil {
+		return nil, l.refuse(bundle.ErrMalformed, err.Error(), "")
 	}
 	l.progHash = l.loader.ProgHash()
 	if failed := l.checkPins(); failed != nil {
@@ -161,16 +167,21 @@ func (l *load) chooseUnsigned(types types) *LoadError {
 	if len(c.kinds) > 0 {
 		return l.refuse(ErrKeyKind, fmt.Sprintf("want %q, and the load is to be unsigned", c.kinds), "")
 	}
-	// A map-hash loader reads a field that other kernels do not have, and their verifiers refuse that.
-	for _, scheme := range []bundle.Scheme{bundle.MapHash, bundle.Payload} {
-		if scheme == bundle.MapHash && types.scheme() != scheme || !c.allows(scheme) {
+	var anywhere []bundle.Scheme
+	for _, scheme := range bundle.Schemes {
+		// A loader that makes checks reads a field that other kernels do not have, and their verifiers refuse that.
+		if attestation, err := scheme.Attestation(); err != nil || attestation.LoaderChecks && types.scheme() != scheme {
+			continue
+		}
+		anywhere = append(anywhere, scheme)
+		if !c.allows(scheme) {
 			continue
 		}
 		if l.loader = b.Loader(scheme); l.loader != nil {
 			return nil
 		}
 	}
-	return l.refuse(ErrNoLoader, "", fmt.Sprintf("generate the bundle for scheme %v as well", bundle.Payload))
+	return l.refuse(ErrNoLoader, "", fmt.Sprintf("generate the bundle for one of these schemes as well: %v", anywhere))
 }
 
 // allows says whether RequireSchemes names a scheme.
@@ -189,6 +200,9 @@ func check(b *bundle.Bundle) error {
 		}
 	}
 	for _, l := range b.Loaders {
+		if _, err := l.Scheme.Attestation(); err != nil {
+			return err
+		}
 		if len(l.Insns) == 0 || len(l.Insns)%bundle.InsnSize != 0 {
 			return fmt.Errorf("a loader of %d bytes", len(l.Insns))
 		}
@@ -249,7 +263,7 @@ func (l *load) attempt(ctx context.Context) (*made, *LoadError) {
 		{StepFill, func() error { return sys.MapUpdate(l.kernel, mapFD, 0, l.bundle.Blob) }},
 		{StepFreeze, func() error { return sys.MapFreeze(l.kernel, mapFD) }},
 		{StepHash, func() error {
-			if l.loader.Scheme != bundle.MapHash {
+			if !l.attestation.HostHashes {
 				return nil // the kernel does it itself
 			}
 			_, err := sys.MapHash(l.kernel, mapFD)
@@ -299,7 +313,7 @@ func (l *load) loadLoader(mapFD int32) (int, *Signer, error) {
 		fd, err := sys.ProgLoad(l.kernel, &attr)
 		return fd, nil, err
 	}
-	if l.loader.Scheme == bundle.Payload {
+	if l.attestation.SignsMap {
 		attr.FDArrayCnt = 1 // the kernel itself hashes these maps, and takes no others
 	}
 	var failed error

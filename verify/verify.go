@@ -119,6 +119,9 @@ func (p *Policy) Check(b *bundle.Bundle) (*Report, error) {
 
 // checkLoader is Check for one loader.
 func (p *Policy) checkLoader(b *bundle.Bundle, l *bundle.Loader, report *Report) error {
+	if _, err := l.Scheme.Attestation(); err != nil {
+		return err
+	}
 	if len(l.Signatures) == 0 {
 		return ErrUnsigned
 	}
@@ -227,7 +230,11 @@ func CheckSignature(b *bundle.Bundle, l *bundle.Loader, der []byte, cert *x509.C
 	if err != nil {
 		return err
 	}
-	err = sd.Verify(cert, b.SignedBytes(l))
+	signed, err := b.SignedBytes(l)
+	if err != nil {
+		return err
+	}
+	err = sd.Verify(cert, signed)
 	if errors.Is(err, ErrWrongBytes) || errors.Is(err, ErrBadSignature) {
 		if other := otherScheme(b, l, sd, cert); other != 0 {
 			return fmt.Errorf("%w: %v, and this is the loader for %v", ErrOtherScheme, other, l.Scheme)
@@ -238,8 +245,12 @@ func CheckSignature(b *bundle.Bundle, l *bundle.Loader, der []byte, cert *x509.C
 
 // otherScheme returns the scheme that a signature was made for when it was not l's, or 0.
 func otherScheme(b *bundle.Bundle, l *bundle.Loader, sd *cms.SignedData, cert *x509.Certificate) bundle.Scheme {
+	signs := func(o *bundle.Loader) bool {
+		signed, err := b.SignedBytes(o)
+		return err == nil && sd.Verify(cert, signed) == nil
+	}
 	for i := range b.Loaders {
-		if o := &b.Loaders[i]; o.Scheme != l.Scheme && sd.Verify(cert, b.SignedBytes(o)) == nil {
+		if o := &b.Loaders[i]; o.Scheme != l.Scheme && signs(o) {
 			return o.Scheme
 		}
 	}
@@ -247,7 +258,7 @@ func otherScheme(b *bundle.Bundle, l *bundle.Loader, sd *cms.SignedData, cert *x
 	for _, s := range bundle.Schemes {
 		o := *l
 		o.Scheme = s
-		if s != l.Scheme && sd.Verify(cert, b.SignedBytes(&o)) == nil {
+		if s != l.Scheme && signs(&o) {
 			return s
 		}
 	}

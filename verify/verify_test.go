@@ -69,7 +69,9 @@ func (s *signer) sign(t *testing.T, b *bundle.Bundle, kind string, hash crypto.H
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
 		h := hash.New()
-		h.Write(b.SignedBytes(l))
+		tbs, err := b.SignedBytes(l)
+		qt.Assert(t, qt.IsNil(err))
+		h.Write(tbs)
 		der, err := cms.Sign(s.key, s.cert, hash, h.Sum(nil))
 		qt.Assert(t, qt.IsNil(err))
 		l.Signatures = append(l.Signatures, bundle.Signature{KeyID: s.cert.SubjectKeyId, Kind: kind, CMS: der})

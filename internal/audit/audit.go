@@ -24,6 +24,8 @@ type ID string
 
 // The kinds of findings.
 const (
+	// UnknownScheme: the audit does not know what a loader of this scheme must check, so it proves nothing.
+	UnknownScheme ID = "unknown-scheme"
 	// NoExclusivityCheck: a map-hash loader acts although the metadata map may not be exclusive to it, so that another
 	// program may have changed it after it was hashed (CVE-2026-80675).
 	NoExclusivityCheck ID = "no-exclusivity-check"
@@ -71,17 +73,12 @@ const (
 type Finding struct {
 	ID       ID       `json:"id"`
 	Severity Severity `json:"severity"`
-	Scheme   Scheme   `json:"scheme"`
+	// Scheme is the loader's.
+	Scheme bundle.Scheme `json:"scheme"`
 	// PC is the number of the instruction, -1 if it is about none.
 	PC   int    `json:"instruction"`
 	Text string `json:"text"`
 }
-
-// Scheme is a scheme that JSON has by its name.
-type Scheme struct{ bundle.Scheme }
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Scheme) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // String formats the finding in a line.
 func (f Finding) String() string {
@@ -99,7 +96,13 @@ func Failed(findings []Finding) bool {
 
 // Audit looks at one loader. The result is ordered by instruction, then by id; without errors in it the loader is proven.
 func Audit(scheme bundle.Scheme, order binary.ByteOrder, insns, blob []byte) []Finding {
-	a := &auditor{scheme: scheme, seen: map[Finding]bool{}}
+	a := newAuditor(scheme)
+	attestation, err := scheme.Attestation()
+	if err != nil {
+		a.add(UnknownScheme, -1, "nothing is proven: %v", err)
+		return a.found
+	}
+	a.attestation = attestation
 	decoded, err := insn.Decode(insns, order)
 	if err != nil {
 		a.add(Malformed, -1, "%v", err)
@@ -124,14 +127,19 @@ func Audit(scheme bundle.Scheme, order binary.ByteOrder, insns, blob []byte) []F
 
 type auditor struct {
 	*flow.Flow
-	scheme bundle.Scheme
-	found  []Finding
-	acts   bool // there is a call that does something
-	seen   map[Finding]bool
+	scheme      bundle.Scheme
+	attestation bundle.Attestation
+	found       []Finding
+	acts        bool // there is a call that does something
+	seen        map[Finding]bool
+}
+
+func newAuditor(scheme bundle.Scheme) *auditor {
+	return &auditor{scheme: scheme, seen: map[Finding]bool{}}
 }
 
 func (a *auditor) add(id ID, pc int, format string, args ...any) {
-	f := Finding{id, Error, Scheme{a.scheme}, pc, fmt.Sprintf(format, args...)}
+	f := Finding{id, Error, a.scheme, pc, fmt.Sprintf(format, args...)}
 	if id == UnverifiedClose {
 		f.Severity = Note
 	}
@@ -194,7 +202,7 @@ func (a *auditor) checkLoad(p flow.Point, at flow.Value) {
 			a.add(HostContext, p.PC, "%v reads %d bytes of the context at %d, which the host fills in", in, size, off)
 		}
 	case flow.MapPtr:
-		if !flow.IsField(off, size) || off == flow.OffExcl && a.scheme == bundle.Payload {
+		if !flow.IsField(off, size) || off == flow.OffExcl && !a.attestation.LoaderChecks {
 			a.add(UnknownField, p.PC, "%v reads %d bytes at offset %d of struct bpf_map", in, size, off)
 		}
 	case flow.BlobPtr, flow.InBlob, flow.StackPtr:
@@ -291,8 +299,8 @@ func (a *auditor) checkCall(p flow.Point, s *flow.State) {
 	}
 }
 
-// attested says whether what a loader may act on is proven. For payload loaders the kernel does it.
-func (a *auditor) attested(f flow.Facts) bool { return a.scheme != bundle.MapHash || f == flow.HasAll }
+// attested says whether what a loader acts on is proven: by the loader's own checks, or by the kernel.
+func (a *auditor) attested(f flow.Facts) bool { return !a.attestation.LoaderChecks || f == flow.HasAll }
 
 // bytesOf says in words which bytes of the digest a set has.
 func bytesOf(set flow.Facts) string {

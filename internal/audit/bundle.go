@@ -33,7 +33,8 @@ func Bundle(b *bundle.Bundle) []Finding {
 	var all []Finding
 	var first trace.Content
 	for _, l := range b.Loaders {
-		a := &auditor{scheme: l.Scheme, seen: map[Finding]bool{}, found: Audit(l.Scheme, order, l.Insns, b.Blob)}
+		a := newAuditor(l.Scheme)
+		a.found = Audit(l.Scheme, order, l.Insns, b.Blob)
 		if len(b.Maps)+len(b.Programs) == 0 { // there is nothing to do, as it says
 			a.found = slices.DeleteFunc(a.found, func(f Finding) bool { return f.ID == NeverActs })
 		}

@@ -16,10 +16,10 @@ const (
 
 const einval = 22
 
-// maxAttest is more than the number of instructions that a loader begins with, before those that both schemes share.
+// maxAttest is more than the number of instructions that a loader begins with, before those that all schemes share.
 const maxAttest = 32
 
-// attest returns the beginning of a map-hash loader: it refuses to run, with -EINVAL, unless the metadata map is
+// attest returns the beginning of a loader that checks its map itself: it refuses to run, with -EINVAL, unless the metadata map is
 // exclusive and its contents are what the signer saw.
 //
 // Exclusivity comes first. Without it the hash proves nothing: it was taken when the map was frozen against user space,

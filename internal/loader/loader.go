@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/btf"
@@ -49,28 +50,37 @@ func Compile(obj *object.Object, opts Options) (*bundle.Bundle, error) {
 		}
 	}
 	b := c.describe()
-	schemes := opts.Schemes
-	if len(schemes) == 0 {
-		schemes = bundle.Schemes
-	}
-	for _, s := range bundle.Schemes {
-		for _, want := range schemes {
-			if s == want {
-				b.Loaders = append(b.Loaders, bundle.Loader{Scheme: s, Insns: c.loader(s)})
-				break
-			}
+	for _, s := range schemesInOrder(opts.Schemes) {
+		insns, err := c.loader(s)
+		if err != nil {
+			return fail(err)
 		}
+		b.Loaders = append(b.Loaders, bundle.Loader{Scheme: s, Insns: insns})
 	}
 	return b, nil
 }
 
+// schemesInOrder returns the schemes to make loaders for, each once, in the order in which a bundle holds them.
+func schemesInOrder(wanted []bundle.Scheme) []bundle.Scheme {
+	if len(wanted) == 0 {
+		return bundle.Schemes
+	}
+	sorted := slices.Clone(wanted)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
+}
+
 // loader returns the instructions for a scheme.
-func (c *compiler) loader(s bundle.Scheme) []byte {
+func (c *compiler) loader(s bundle.Scheme) ([]byte, error) {
+	attestation, err := s.Attestation()
+	if err != nil {
+		return nil, err
+	}
 	insns := []insn.Insn{{Op: insn.MovX, Dst: regCtx, Src: insn.R1}}
-	if s == bundle.MapHash {
+	if attestation.LoaderChecks {
 		insns = append(insns, attest(c.blob.data, c.order)...)
 	}
-	return insn.Append(nil, c.order, append(insns, c.code.insns...)...)
+	return insn.Append(nil, c.order, append(insns, c.code.insns...)...), nil
 }
 
 // compiler holds the state of one compilation.

@@ -52,6 +52,9 @@ func (a *Attacher) Attach(b *bundle.Bundle, attachments []Attachment) error {
 	keyID := a.Certificate.SubjectKeyId
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
+		if _, err := l.Scheme.Attestation(); err != nil {
+			return err
+		}
 		if !a.Partial && signatures[l.Scheme] == nil && !hasSignature(l, keyID) {
 			return fmt.Errorf("no signature for the %v loader: such kernels would refuse it", l.Scheme)
 		}
@@ -117,7 +120,10 @@ func (a *Attacher) explain(b *bundle.Bundle, der []byte, err error) error {
 	if l == nil {
 		return fmt.Errorf("%w, and it is not of the manifest's bytes either", err)
 	}
-	changes := a.Manifest.changes(b)
+	changes, changesErr := a.Manifest.changes(b)
+	if changesErr != nil {
+		return changesErr
+	}
 	if len(changes) == 0 {
 		return fmt.Errorf("%w: it is for the %s loader", verify.ErrOtherScheme, l.Scheme)
 	}

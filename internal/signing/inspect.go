@@ -78,7 +78,7 @@ type ProgramSummary struct {
 }
 
 // Summarize returns what a bundle says of itself.
-func Summarize(b *bundle.Bundle) *Summary {
+func Summarize(b *bundle.Bundle) (*Summary, error) {
 	s := &Summary{
 		Version: bundle.Version,
 		Object: ObjectSummary{Name: b.Object.Name, SHA256: hex.EncodeToString(b.Object.SHA256), ByteOrder: "little",
@@ -95,12 +95,16 @@ func Summarize(b *bundle.Bundle) *Summary {
 	}
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
+		tbs, err := b.SignedBytes(l)
+		if err != nil {
+			return nil, err
+		}
 		hash := l.ProgHash()
 		ls := LoaderSummary{
 			Scheme:       l.Scheme.String(),
 			Instructions: len(l.Insns) / bundle.InsnSize,
 			ProgHash:     hex.EncodeToString(hash[:]),
-			SignedBytes:  digestOf(b.SignedBytes(l)),
+			SignedBytes:  digestOf(tbs),
 			Signatures:   []SignatureSummary{},
 		}
 		for _, sig := range l.Signatures {
@@ -114,7 +118,7 @@ func Summarize(b *bundle.Bundle) *Summary {
 	for _, p := range b.Programs {
 		s.Programs = append(s.Programs, ProgramSummary{p.Name, p.Section, p.Type, p.AttachTo, p.Insns.Size / bundle.InsnSize})
 	}
-	return s
+	return s, nil
 }
 
 func summarizeSignature(sig bundle.Signature) SignatureSummary {

@@ -51,8 +51,8 @@ type ManifestLoader struct {
 	Instructions BytesSummary      `json:"instructions"`
 }
 
-// NewManifest describes the bytes to sign of a bundle.
-func NewManifest(b *bundle.Bundle) *Manifest {
+// newManifest describes the bytes to sign of a bundle.
+func newManifest(b *bundle.Bundle) (*Manifest, error) {
 	m := &Manifest{
 		Format:  manifestFormat,
 		Version: manifestVersion,
@@ -61,7 +61,10 @@ func NewManifest(b *bundle.Bundle) *Manifest {
 	}
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
-		tbs := b.SignedBytes(l)
+		tbs, err := b.SignedBytes(l)
+		if err != nil {
+			return nil, err
+		}
 		m.Loaders = append(m.Loaders, ManifestLoader{
 			Scheme:       l.Scheme.String(),
 			File:         tbsName(l.Scheme),
@@ -70,7 +73,7 @@ func NewManifest(b *bundle.Bundle) *Manifest {
 			Instructions: digestOf(l.Insns),
 		})
 	}
-	return m
+	return m, nil
 }
 
 // ReadManifest reads a manifest file.
@@ -102,16 +105,24 @@ func ReadManifest(path string) (*Manifest, error) {
 
 // WriteTBS writes the bytes to sign of a bundle into a folder, a file for each loader, and the manifest last.
 func WriteTBS(dir string, b *bundle.Bundle) error {
+	m, err := newManifest(b)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
-		if err := file.Write(filepath.Join(dir, tbsName(l.Scheme)), b.SignedBytes(l)); err != nil {
+		tbs, err := b.SignedBytes(l)
+		if err != nil {
+			return err
+		}
+		if err := file.Write(filepath.Join(dir, tbsName(l.Scheme)), tbs); err != nil {
 			return err
 		}
 	}
-	data, err := encodeJSON(NewManifest(b))
+	data, err := encodeJSON(m)
 	if err != nil {
 		return err
 	}
@@ -119,8 +130,11 @@ func WriteTBS(dir string, b *bundle.Bundle) error {
 }
 
 // changes says what differs between what the manifest was made from and a bundle.
-func (m *Manifest) changes(b *bundle.Bundle) []string {
-	now := NewManifest(b)
+func (m *Manifest) changes(b *bundle.Bundle) ([]string, error) {
+	now, err := newManifest(b)
+	if err != nil {
+		return nil, err
+	}
 	var list []string
 	differs := func(what, was, is string) {
 		if was != is {
@@ -134,7 +148,7 @@ func (m *Manifest) changes(b *bundle.Bundle) []string {
 		}
 	}
 	differs("the metadata blob", m.Blob.SHA256, now.Blob.SHA256)
-	return list
+	return list, nil
 }
 
 // signedBy returns the loader of the manifest whose bytes a signature is of, or nil.

@@ -39,8 +39,12 @@ func (id *Identity) Check(now time.Time) error {
 func (id *Identity) Sign(b *bundle.Bundle, kind string) error {
 	values, errs := make([][]byte, len(b.Loaders)), make([]error, len(b.Loaders))
 	sign := func(i int) {
+		var tbs []byte
+		if tbs, errs[i] = b.SignedBytes(&b.Loaders[i]); errs[i] != nil {
+			return
+		}
 		h := id.Hash.New()
-		h.Write(b.SignedBytes(&b.Loaders[i]))
+		h.Write(tbs)
 		values[i], errs[i] = cms.Sign(id.Signer, id.Certificate, id.Hash, h.Sum(nil))
 	}
 	switch id.Signer.(type) {

@@ -17,19 +17,6 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 )
 
-// Attestation says what a kernel does about signed loaders; see bundle.Scheme for the two that work.
-type Attestation uint8
-
-const (
-	// AttestMapHash kernels show the digest and the exclusivity of a map in struct bpf_map, at offsets 0 and 32.
-	AttestMapHash Attestation = iota
-	// AttestPayload kernels check the metadata map of a signed program themselves. Where the other ones have the
-	// exclusivity they have a pointer.
-	AttestPayload
-	// AttestNone kernels (6.18.0 to 7.1.3) show the digest alone: nothing can tell an exclusive map from another.
-	AttestNone
-)
-
 // Config describes a kernel, and what goes wrong on it.
 type Config struct {
 	Attest Attestation
@@ -233,7 +220,11 @@ func (k *Kernel) Load(a LoadAttr) (fd int32, e Errno, why string) {
 }
 
 func (k *Kernel) load(a LoadAttr) (l *loader, e Errno, why string) {
-	payload := a.Signature != nil && k.Attest == AttestPayload
+	model, err := k.model()
+	if err != nil {
+		return nil, EOPNOTSUPP, err.Error()
+	}
+	payload := a.Signature != nil && model.checksPayload
 	insns, err := insn.Decode(a.Insns, k.order())
 	switch {
 	case err != nil:
@@ -290,36 +281,6 @@ func (k *Kernel) load(a LoadAttr) (l *loader, e Errno, why string) {
 		return nil, e, why
 	}
 	return &loader{slices.Clone(a.Insns), maps[0]}, 0, ""
-}
-
-func (k *Kernel) verify(signed []byte, a LoadAttr) Errno {
-	if k.Verify == nil {
-		return 0
-	}
-	return k.Verify(signed, a.Signature, a.Keyring)
-}
-
-// verifyPayload is what an AttestPayload kernel demands of a signed program.
-func (k *Kernel) verifyPayload(a LoadAttr, maps []*Map) (Errno, string) {
-	signed := slices.Clone(a.Insns)
-	for _, m := range maps {
-		switch {
-		case m.value == nil:
-			return EINVAL, fmt.Sprintf("map %q of a signed program must be an array of one element", m.Name)
-		case !m.Frozen:
-			return EPERM, fmt.Sprintf("map %q of a signed program must be frozen", m.Name)
-		case m.ExclProgHash == nil:
-			return EPERM, fmt.Sprintf("map %q of a signed program must be exclusive", m.Name)
-		}
-		signed = append(signed, m.value[:m.ValueSize]...)
-	}
-	if len(signed) > bundle.MaxPayload {
-		return E2BIG, fmt.Sprintf("a signed payload of %d bytes", len(signed))
-	}
-	if e := k.verify(signed, a); e != 0 {
-		return e, "the signature is not one of the instructions and the map"
-	}
-	return 0, ""
 }
 
 // checkInsns is the part of the verifier that looks at instructions one by one.
@@ -424,31 +385,4 @@ func secondSlots(insns []insn.Insn) []bool {
 		}
 	}
 	return second
-}
-
-// Offsets in struct bpf_map.
-const (
-	offExcl       = sha256.Size
-	structMapSize = 64 // as much as there is to look at
-)
-
-// mapField says which field a load from struct bpf_map takes, 0 for none that a loader may look at.
-func mapField(off, size uint64, attest Attestation) field {
-	switch {
-	case size == 8 && off%8 == 0 && off < sha256.Size:
-		return fieldSHA0 << (off / 8)
-	case size == 4 && off == offExcl && attest == AttestMapHash:
-		return fieldExcl
-	}
-	return 0
-}
-
-// bpfMap is the part of struct bpf_map that a program can read.
-func (k *Kernel) bpfMap(m *Map) []byte {
-	b := make([]byte, structMapSize)
-	copy(b, m.sha[:])
-	if k.Attest == AttestMapHash && m.ExclProgHash != nil {
-		k.order().PutUint32(b[offExcl:], 1)
-	}
-	return b
 }

@@ -226,6 +226,9 @@ func FromBundle(b *bundle.Bundle, s bundle.Scheme) (Loader, error) {
 	if l == nil {
 		return Loader{}, fmt.Errorf("the bundle has no %v loader", s)
 	}
+	if _, err := hostFor(s); err != nil {
+		return Loader{}, err
+	}
 	return Loader{s, b.Object.BigEndian, l.Insns, b.Blob, int(b.CtxSize)}, nil
 }
 

@@ -54,39 +54,39 @@ type Options struct {
 func Run(l Loader, o Options) *Result {
 	cfg := o.Config
 	cfg.BigEndian = l.BigEndian
+	model, err := hostFor(l.Scheme)
+	if err != nil {
+		res := &Result{order: New(cfg).order(), Errno: EOPNOTSUPP, Why: err.Error()}
+		res.Events = append(res.Events, &Event{Kind: EventHost, Ret: res.Errno.ret(), Text: err.Error()})
+		return res
+	}
 	if !o.ForeignKernel {
-		cfg.Attest = AttestMapHash
-		if l.Scheme == bundle.Payload {
-			cfg.Attest = AttestPayload
-		}
+		cfg.Attest = model.attest
 	}
 	if cfg.FirstFD == 0 {
 		cfg.FirstFD = 3
 	}
 	if cfg.Verify == nil {
 		cfg.Verify = func(signed, _ []byte, _ int32) Errno {
-			want := slices.Clone(l.Insns)
-			if l.Scheme == bundle.Payload {
-				want = append(want, l.Blob...)
-			}
-			if !bytes.Equal(signed, want) {
+			if !bytes.Equal(signed, model.signed(l)) {
 				return EKEYREJECTED
 			}
 			return 0
 		}
 	}
 	k := New(cfg)
-	h := &host{k: k, l: l, o: o, res: &Result{order: k.order()}}
+	h := &host{k: k, l: l, o: o, model: model, res: &Result{order: k.order()}}
 	h.load()
 	return h.res
 }
 
 // host is a loading process.
 type host struct {
-	k   *Kernel
-	l   Loader
-	o   Options
-	res *Result
+	k     *Kernel
+	l     Loader
+	o     Options
+	model hostModel
+	res   *Result
 }
 
 // did records a step of the host and whether the kernel refused it.
@@ -137,7 +137,7 @@ func (h *host) load() {
 	if signed && scenario != NotFrozen && !h.did(h.k.FreezeMap(fd), "freeze the metadata map") {
 		return
 	}
-	if h.l.Scheme == bundle.MapHash && scenario != NotHashed {
+	if h.model.hashes && scenario != NotHashed {
 		if _, e := h.k.HashMap(fd); !h.did(e, "have the metadata map hashed") && scenario != NotFrozen {
 			return
 		}
@@ -151,12 +151,9 @@ func (h *host) load() {
 			return
 		}
 	}
-	attr := LoadAttr{Insns: insns, FDArray: []int32{fd}}
+	attr := LoadAttr{Insns: insns, FDArray: []int32{fd}, FDArrayCnt: h.model.fdArrayCnt}
 	if signed && !h.o.NoSignature {
 		attr.Signature = []byte("signature")
-	}
-	if h.l.Scheme == bundle.Payload {
-		attr.FDArrayCnt = 1
 	}
 	h.res.Stage = StageLoad
 	prog, e, why := h.k.Load(attr)
@@ -164,13 +161,10 @@ func (h *host) load() {
 	if !h.did(e, "load the loader, %s instructions, %s", Thousands(len(insns)/8), h.signature()) {
 		return
 	}
-	switch {
-	case h.o.NoSignature:
-	case h.l.Scheme == bundle.MapHash:
-		h.kernel("the signature is one of the instructions: ok")
-	case h.l.Scheme == bundle.Payload:
-		h.kernel("the metadata map is exclusive to the loader and frozen: ok")
-		h.kernel("the signature is one of the instructions and the map's contents: ok")
+	if !h.o.NoSignature {
+		for _, check := range h.model.checked {
+			h.kernel(check)
+		}
 	}
 	size := h.l.CtxSize
 	if size == 0 {
@@ -191,13 +185,10 @@ func (h *host) load() {
 }
 
 func (h *host) signature() string {
-	switch {
-	case h.l.Scheme == 0 || h.o.NoSignature:
-		return "not signed"
-	case h.l.Scheme == bundle.MapHash:
-		return "signed"
+	if h.o.NoSignature {
+		return unsignedHost.signature
 	}
-	return "signed with the map's contents"
+	return h.model.signature
 }
 
 // Thousands formats a number with commas, "1,234".

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/bazelbuild/bazel-gazelle/label"
+
+	"github.com/rules-bpf/rules_bpf/bundle"
 )
 
 // A directive's value is empty to end what a parent directory's says.
@@ -59,8 +61,11 @@ var knownDirectives = map[string]func(s *settings, rel, value string) error{
 	"bpf_schemes": func(s *settings, _, value string) error {
 		schemes := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 		for i, scheme := range schemes {
-			if scheme != "map-hash" && scheme != "payload" || slices.Contains(schemes[:i], scheme) {
-				return fmt.Errorf("want map-hash, payload or both")
+			if _, err := bundle.ParseScheme(scheme); err != nil {
+				return err
+			}
+			if slices.Contains(schemes[:i], scheme) {
+				return fmt.Errorf("scheme %q is named twice", scheme)
 			}
 		}
 		s.schemes = schemes

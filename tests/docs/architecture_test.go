@@ -53,7 +53,7 @@ var layers = map[string][]string{
 	"runtime":  {"bundle"},
 	"verify":   {"bundle", "internal"},
 	"signers":  {},
-	"language": {},
+	"language": {"bundle"},
 	"examples": {"bundle", "runtime"},
 	"tools":    {"bundle", "internal", "verify", "runtime"},
 	"tests":    {"bundle", "internal", "verify", "runtime", "tools", "examples"},

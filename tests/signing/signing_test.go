@@ -133,9 +133,11 @@ func (w *workshop) opensslVerify(file, cert string) {
 	b := w.bundle(file)
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
+		tbs, err := b.SignedBytes(l)
+		qt.Assert(w.t, qt.IsNil(err))
 		for _, s := range l.Signatures {
 			if hex.EncodeToString(s.KeyID) == keyID {
-				w.openssl("cms", "-verify", "-binary", "-inform", "DER", "-in", w.write("openssl.p7s", s.CMS), "-content", w.write("openssl.tbs", b.SignedBytes(l)),
+				w.openssl("cms", "-verify", "-binary", "-inform", "DER", "-in", w.write("openssl.p7s", s.CMS), "-content", w.write("openssl.tbs", tbs),
 					"-certfile", signer, "-CAfile", signer, "-purpose", "any", "-out", os.DevNull)
 				n++
 			}

@@ -36,7 +36,7 @@ func TestWhatIsWrongIsSaidAndNothingWritten(t *testing.T) {
 	}{
 		{"nothing", nil, true, "want -object FILE -out FILE"},
 		{"unknown flag", []string{"-objct", "x"}, true, "-objct"},
-		{"scheme", []string{"-scheme", "sha1"}, true, `unknown scheme "sha1": want map-hash or payload`},
+		{"scheme", []string{"-scheme", "sha1"}, true, `unknown attestation scheme "sha1": want one of map-hash, payload`},
 		{"kconfig", []string{"-kconfig", "CONFIG_HZ"}, true, `"CONFIG_HZ": want NAME=VALUE`},
 		{"no such file", []string{"-object", "missing.bpf.o"}, false, "missing.bpf.o: no such file"},
 		{"not an object", []string{"-object", notELF}, false, "not.bpf.o: cannot load object: ELF"},

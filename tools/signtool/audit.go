@@ -105,7 +105,7 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 func printFindings(w io.Writer, what string, findings []audit.Finding) {
 	type kind struct {
 		id     audit.ID
-		scheme audit.Scheme
+		scheme bundle.Scheme
 	}
 	count := map[kind]int{}
 	for _, f := range findings {

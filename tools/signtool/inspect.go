@@ -37,7 +37,11 @@ func runInspect(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	i := inspection{Summary: signing.Summarize(b)}
+	summary, err := signing.Summarize(b)
+	if err != nil {
+		return err
+	}
+	i := inspection{Summary: summary}
 	if *statement != "" {
 		data, err := os.ReadFile(*statement)
 		if err != nil {

@@ -56,7 +56,11 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return inFlag("in", err)
 	}
-	data, err := provenance.New(b, build).Encode()
+	statement, err := provenance.New(b, build)
+	if err != nil {
+		return err
+	}
+	data, err := statement.Encode()
 	if err != nil {
 		return err
 	}

@@ -189,6 +189,14 @@ func loadTestKey(t *testing.T) *rsa.PrivateKey {
 	return key.(*rsa.PrivateKey)
 }
 
+// signedBytes returns what a signature of a loader covers.
+func signedBytes(t *testing.T, b *bundle.Bundle, l *bundle.Loader) []byte {
+	t.Helper()
+	tbs, err := b.SignedBytes(l)
+	qt.Assert(t, qt.IsNil(err))
+	return tbs
+}
+
 func TestSignVerify(t *testing.T) {
 	for _, c := range []struct{ name, key, cert, hash, kind string }{
 		{"RSA", rsaKey, rsaCert, "sha256", "test"},
@@ -260,7 +268,7 @@ func TestVerifyOpenSSLs(t *testing.T) {
 			s.write([]string{"key", "cert"}[i], data)
 		}
 		for i := range b.Loaders {
-			s.write("tbs", b.SignedBytes(&b.Loaders[i]))
+			s.write("tbs", signedBytes(t, b, &b.Loaders[i]))
 			s.openssl("cms", "-sign", "-binary", "-noattr", "-nocerts", "-keyid", "-md", "sha256", "-signer", "cert", "-inkey", "key",
 				"-in", "tbs", "-outform", "DER", "-out", "sig")
 			sig, err := os.ReadFile(s.path("sig"))
@@ -386,7 +394,7 @@ func TestVerifyRefuses(t *testing.T) {
 	pss := func(b *bundle.Bundle) []byte {
 		cert, err := certs.Load(rsaCert)
 		qt.Assert(t, qt.IsNil(err))
-		digest := sha256.Sum256(b.SignedBytes(&b.Loaders[0]))
+		digest := sha256.Sum256(signedBytes(t, b, &b.Loaders[0]))
 		raw, err := rsa.SignPSS(rand.Reader, loadTestKey(t), crypto.SHA256, digest[:], nil)
 		qt.Assert(t, qt.IsNil(err))
 		der, err := cms.Assemble(cert, crypto.SHA256, raw)
@@ -643,7 +651,7 @@ func TestSignObject(t *testing.T) {
 	s := newTool(t)
 	sign := []string{"sign", "-key", rsaKey, "-cert", rsaCert, "-out", s.path("out.bpfl"), "-object"}
 	qt.Check(t, qt.Equals(s.run(append(sign, object, "-scheme", "sha1")...), exitUsage))
-	qt.Check(t, qt.StringContains(s.stderr.String(), `-scheme: unknown scheme "sha1"`))
+	qt.Check(t, qt.StringContains(s.stderr.String(), `-scheme: unknown attestation scheme "sha1"`))
 	qt.Check(t, qt.Equals(s.run(append(sign, object, "-in", object)...), exitUsage))
 	qt.Check(t, qt.StringContains(s.stderr.String(), "give one of -in and -object"))
 	for _, args := range [][]string{{"-scheme", "payload"}, {"-kernel-btf", "vmlinux"}, {"-kconfig", "CONFIG_HZ=250"}} {

@@ -33,9 +33,18 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
 // Add declares the flags.
 func (f *Flags) Add(flags *flag.FlagSet) {
-	flags.StringVar(&f.schemes, "scheme", "map-hash,payload", "attestation `schemes` to make loaders for, separated by commas")
+	flags.StringVar(&f.schemes, "scheme", allSchemes(), "attestation `schemes` to make loaders for, separated by commas")
 	flags.StringVar(&f.kernelBTF, "kernel-btf", "", "raw BTF `file` of a kernel, for the layout of struct_ops types")
 	flags.Var(&f.kconfig, "kconfig", "`NAME=VALUE` of a kernel configuration extern; may be repeated")
+}
+
+// allSchemes is the value of -scheme that names all of them.
+func allSchemes() string {
+	var names []string
+	for _, s := range bundle.Schemes {
+		names = append(names, s.String())
+	}
+	return strings.Join(names, ",")
 }
 
 // Given returns the name of one of these flags that a command line has set, or nothing.

@@ -92,17 +92,6 @@ const (
 	colKernel
 )
 
-var kernels = map[bundle.Scheme][2]string{
-	bundle.MapHash: {
-		"7.2, and 6.18.y and 7.1.y with the fix of CVE-2026-80675: the kernel's BTF has the field excl in struct bpf_map",
-		"the instructions; they compare the digest and the exclusivity of the metadata map themselves",
-	},
-	bundle.Payload: {
-		"7.3 and later",
-		"the instructions and the metadata map; the kernel requires that it is exclusive and frozen",
-	},
-}
-
 // Options say what the page should know besides the bundle.
 type Options struct {
 	// Signers are certificates of signers that are known; signatures by their keys are checked.
@@ -119,7 +108,11 @@ func HTML(w io.Writer, b *bundle.Bundle, o Options) error {
 	d.Findings = audit.Bundle(b)
 	d.Failed = audit.Failed(d.Findings)
 	for i := range b.Loaders {
-		d.Loaders = append(d.Loaders, describeLoader(b, &b.Loaders[i], o.Signers))
+		l, err := describeLoader(b, &b.Loaders[i], o.Signers)
+		if err != nil {
+			return err
+		}
+		d.Loaders = append(d.Loaders, l)
 	}
 	if len(b.Loaders) > 0 {
 		d.Scheme = b.Loaders[0].Scheme
@@ -132,10 +125,18 @@ func HTML(w io.Writer, b *bundle.Bundle, o Options) error {
 	return page().Execute(w, d)
 }
 
-func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certificate) loaderData {
+func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certificate) (loaderData, error) {
+	attestation, err := l.Scheme.Attestation()
+	if err != nil {
+		return loaderData{}, err
+	}
+	signed, err := b.SignedBytes(l)
+	if err != nil {
+		return loaderData{}, err
+	}
 	d := loaderData{
-		Scheme: l.Scheme, Insns: len(l.Insns) / bundle.InsnSize, Signed: len(b.SignedBytes(l)), Hash: fmt.Sprintf("%x", l.ProgHash()),
-		Kernels: kernels[l.Scheme][0], Covers: kernels[l.Scheme][1],
+		Scheme: l.Scheme, Insns: len(l.Insns) / bundle.InsnSize, Signed: len(signed), Hash: fmt.Sprintf("%x", l.ProgHash()),
+		Kernels: attestation.Kernels, Covers: attestation.Covers,
 	}
 	for _, s := range l.Signatures {
 		sig := signatureData{KeyID: hex.EncodeToString(s.KeyID), Kind: s.Kind, Verdict: "not checked: no certificate given", State: "unknown"}
@@ -158,7 +159,7 @@ func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certific
 		}
 		d.Signatures = append(d.Signatures, sig)
 	}
-	return d
+	return d, nil
 }
 
 // addRun adds what a run shows.

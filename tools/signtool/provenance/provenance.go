@@ -89,7 +89,7 @@ type Build struct {
 }
 
 // New returns the statement of a bundle. Signatures are not part of it: it is the same before and after signing.
-func New(b *bundle.Bundle, build Build) *Statement {
+func New(b *bundle.Bundle, build Build) (*Statement, error) {
 	s := &Statement{
 		Type:          StatementType,
 		Subject:       subjects(b),
@@ -108,13 +108,16 @@ func New(b *bundle.Bundle, build Build) *Statement {
 		},
 	}
 	for _, l := range b.Loaders {
+		if _, err := l.Scheme.Attestation(); err != nil {
+			return nil, err
+		}
 		p := &s.Predicate.BuildDefinition.ExternalParameters
 		p.Schemes = append(p.Schemes, l.Scheme.String())
 	}
 	if build.Builder != "" {
 		s.Predicate.RunDetails.Builder.ID = build.Builder
 	}
-	return s
+	return s, nil
 }
 
 // NewResource names bytes.

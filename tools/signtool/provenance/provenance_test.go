@@ -29,8 +29,16 @@ var build = Build{
 	Materials: []Resource{NewResource("small.bpf.c", []byte("int x;"))},
 }
 
+// statement returns the statement of a bundle.
+func statement(t *testing.T, b *bundle.Bundle) *Statement {
+	t.Helper()
+	s, err := New(b, build)
+	qt.Assert(t, qt.IsNil(err))
+	return s
+}
+
 func TestGolden(t *testing.T) {
-	got, err := New(small(), build).Encode()
+	got, err := statement(t, small()).Encode()
 	qt.Assert(t, qt.IsNil(err))
 	const golden = "testdata/small.intoto.json"
 	if os.Getenv("UPDATE_GOLDEN") != "" {
@@ -46,15 +54,15 @@ func TestGolden(t *testing.T) {
 func TestIndependentOfSignatures(t *testing.T) {
 	b := small()
 	b.Loaders[0].Signatures = []bundle.Signature{{KeyID: []byte{1}, Kind: bundle.KindTest, CMS: []byte{1}}}
-	qt.Assert(t, qt.DeepEquals(New(b, build), New(small(), build)))
+	qt.Assert(t, qt.DeepEquals(statement(t, b), statement(t, small())))
 }
 
 func TestDecodeCheck(t *testing.T) {
-	data, err := New(small(), build).Encode()
+	data, err := statement(t, small()).Encode()
 	qt.Assert(t, qt.IsNil(err))
 	s, err := Decode(data)
 	qt.Assert(t, qt.IsNil(err))
-	qt.Assert(t, qt.DeepEquals(s, New(small(), build)))
+	qt.Assert(t, qt.DeepEquals(s, statement(t, small())))
 	qt.Assert(t, qt.IsNil(s.Check(small())))
 
 	for _, c := range []struct {
@@ -78,7 +86,7 @@ func TestDecodeCheck(t *testing.T) {
 }
 
 func TestDecodeErrors(t *testing.T) {
-	good, err := New(small(), build).Encode()
+	good, err := statement(t, small()).Encode()
 	qt.Assert(t, qt.IsNil(err))
 	for _, c := range []struct{ name, data, want string }{
 		{"not JSON", "hello", "malformed"},
