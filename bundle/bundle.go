@@ -28,10 +28,6 @@ const (
 	InsnSize = 8
 )
 
-// CtxHeaderSize is the size of the header of a loader's context, struct bpf_loader_ctx {u32 sz; u32 flags; u32 log_level;
-// u32 log_size; u64 log_buf}, in bytes. The descriptors follow it.
-const CtxHeaderSize = 24
-
 // Bundle is a signed gen-loader: what a `.bpfl` file holds.
 type Bundle struct {
 	Object Object `cbor:"1,keyasint"`

@@ -17,6 +17,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/flow"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // ID names a kind of finding.
@@ -180,7 +181,7 @@ func (a *auditor) check(p flow.Point, s *flow.State) {
 		case insn.Exit:
 			a.checkExit(p, s)
 		default:
-			if c, ok := a.Comparison(p); ok && c.Off < flow.OffExcl && c.With != c.Want {
+			if c, ok := a.Comparison(p); ok && c.Off < uapi.BPFMapExcl && c.With != c.Want {
 				a.add(WrongDigest, p.PC, "%v compares bytes %d to %d of the digest with other ones than the blob's", in, c.Off, c.Off+c.Size-1)
 			}
 		}
@@ -202,7 +203,7 @@ func (a *auditor) checkLoad(p flow.Point, at flow.Value) {
 			a.add(HostContext, p.PC, "%v reads %d bytes of the context at %d, which the host fills in", in, size, off)
 		}
 	case flow.MapPtr:
-		if !flow.IsField(off, size) || off == flow.OffExcl && !a.attestation.LoaderChecks {
+		if !flow.IsField(off, size) || off == uapi.BPFMapExcl && !a.attestation.LoaderChecks {
 			a.add(UnknownField, p.PC, "%v reads %d bytes at offset %d of struct bpf_map", in, size, off)
 		}
 	case flow.BlobPtr, flow.InBlob, flow.StackPtr:
@@ -221,22 +222,11 @@ func (a *auditor) checkStore(p flow.Point, at flow.Value) {
 	}
 }
 
-// Helpers that package insn does not name, and the last command of bpf(2) that bpf_sys_bpf takes.
-const (
-	fnTracePrintk  = 6
-	fnCopyFromUser = 148
-	maxCommand     = 37
-)
-
 func (a *auditor) checkCall(p flow.Point, s *flow.State) {
-	fn := a.Insns[p.PC].Imm
-	args := map[int32]int{
-		fnTracePrintk: 2, insn.FnProbeReadKernel: 3, fnCopyFromUser: 3, insn.FnSysBPF: 3, insn.FnBTFFindByNameKind: 4,
-		insn.FnSysClose: 1, insn.FnKallsymsLookupName: 4,
-	}
-	n, ok := args[fn]
+	fn := uapi.Helper(a.Insns[p.PC].Imm)
+	n, ok := fn.Args()
 	if !ok {
-		a.add(UnknownHelper, p.PC, "no loader needs helper %d", fn)
+		a.add(UnknownHelper, p.PC, "no loader needs helper %d", int32(fn))
 	}
 	for r := insn.R1; r < insn.R1+n; r++ {
 		switch s.Reg(uint8(r)).Kind {
@@ -254,20 +244,20 @@ func (a *auditor) checkCall(p flow.Point, s *flow.State) {
 		}
 	}
 	switch fn {
-	case insn.FnSysBPF:
+	case uapi.HelperSysBPF:
 		memory(insn.R2)
-		if c := s.Reg(insn.R1); c.Kind != flow.Constant || c.N < 0 || c.N > maxCommand {
+		if c := s.Reg(insn.R1); c.Kind != flow.Constant || c.N != int64(uint32(c.N)) || !uapi.Cmd(c.N).Known() {
 			a.add(UnknownHelper, p.PC, "the command of bpf_sys_bpf is not known")
 		}
-	case insn.FnBTFFindByNameKind:
+	case uapi.HelperBTFFindByNameKind:
 		memory(insn.R1)
-	case insn.FnKallsymsLookupName:
+	case uapi.HelperKallsymsLookupName:
 		memory(insn.R1)
 		memory(insn.R4)
-	case fnTracePrintk:
+	case uapi.HelperTracePrintk:
 		memory(insn.R1)
 		return // prints
-	case insn.FnSysClose:
+	case uapi.HelperSysClose:
 		switch s.Reg(insn.R1).Kind {
 		case flow.Field, flow.MapPtr, flow.BlobPtr, flow.InBlob, flow.StackPtr:
 			a.add(Malformed, p.PC, "bpf_sys_close gets what is no descriptor")
@@ -276,13 +266,13 @@ func (a *auditor) checkCall(p flow.Point, s *flow.State) {
 			a.add(UnverifiedClose, p.PC, "a descriptor is closed before the checks have passed")
 		}
 		return
-	case insn.FnProbeReadKernel:
+	case uapi.HelperProbeReadKernel:
 		memory(insn.R1)
 		if from := s.Reg(insn.R3); from != (flow.Value{Kind: flow.Constant}) {
 			a.add(HostMemory, p.PC, "bpf_probe_read_kernel reads from an address that is not 0")
 		}
 		return // zeroes
-	case fnCopyFromUser:
+	case uapi.HelperCopyFromUser:
 		a.add(HostMemory, p.PC, "bpf_copy_from_user reads what the host puts there")
 		return
 	}

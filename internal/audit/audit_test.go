@@ -14,6 +14,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // testdata are the loaders and objects of simkernel's tests.
@@ -134,7 +135,7 @@ func TestFindings(t *testing.T) {
 	r1Blob := insn.Insn{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapIdxValue}
 	r1Map := insn.Insn{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapIdx}
 	second := insn.Insn{}
-	call := func(fn int32) insn.Insn { return insn.Insn{Op: insn.Call, Imm: fn} }
+	call := func(fn uapi.Helper) insn.Insn { return insn.Insn{Op: insn.Call, Imm: int32(fn)} }
 	mov := func(r uint8, v int32) insn.Insn { return insn.Insn{Op: insn.MovK, Dst: r, Imm: v} }
 	for _, test := range []struct {
 		name  string
@@ -163,25 +164,25 @@ func TestFindings(t *testing.T) {
 			{Op: insn.StoreDW, Dst: insn.R10, Src: insn.R1, Off: -8}, {Op: insn.LoadDW, Dst: insn.R6, Src: insn.R10, Off: -8},
 			{Op: insn.LoadW, Dst: insn.R0, Src: insn.R6, Off: 28}, exit,
 		}, []ID{HostContext}},
-		{"context as attributes", []insn.Insn{{Op: insn.MovX, Dst: insn.R2, Src: insn.R1}, mov(insn.R1, 0), mov(insn.R3, 72), call(insn.FnSysBPF), zero, exit}, []ID{HostContext}},
+		{"context as attributes", []insn.Insn{{Op: insn.MovX, Dst: insn.R2, Src: insn.R1}, mov(insn.R1, 0), mov(insn.R3, 72), call(uapi.HelperSysBPF), zero, exit}, []ID{HostContext}},
 		{"a computed command", []insn.Insn{
 			{Op: insn.LoadW, Dst: insn.R6, Src: insn.R1, Off: 8}, r1Blob, second, {Op: insn.MovX, Dst: insn.R2, Src: insn.R1}, {Op: insn.MovX, Dst: insn.R1, Src: insn.R6},
-			mov(insn.R3, 72), call(insn.FnSysBPF), zero, exit,
+			mov(insn.R3, 72), call(uapi.HelperSysBPF), zero, exit,
 		}, []ID{UnknownHelper}},
-		{"attributes anywhere", []insn.Insn{mov(insn.R1, 0), mov(insn.R2, 77), mov(insn.R3, 72), call(insn.FnSysBPF), zero, exit}, []ID{UnknownPointer}},
+		{"attributes anywhere", []insn.Insn{mov(insn.R1, 0), mov(insn.R2, 77), mov(insn.R3, 72), call(uapi.HelperSysBPF), zero, exit}, []ID{UnknownPointer}},
 		{"user memory", []insn.Insn{r1Blob, second, mov(insn.R2, 8), mov(insn.R3, 0), call(148), zero, exit}, []ID{HostMemory}},
-		{"kernel memory", []insn.Insn{r1Blob, second, mov(insn.R2, 8), mov(insn.R3, 64), call(insn.FnProbeReadKernel), zero, exit}, []ID{HostMemory}},
-		{"zeroing", []insn.Insn{r1Blob, second, mov(insn.R2, 8), mov(insn.R3, 0), call(insn.FnProbeReadKernel), zero, exit}, nil},
+		{"kernel memory", []insn.Insn{r1Blob, second, mov(insn.R2, 8), mov(insn.R3, 64), call(uapi.HelperProbeReadKernel), zero, exit}, []ID{HostMemory}},
+		{"zeroing", []insn.Insn{r1Blob, second, mov(insn.R2, 8), mov(insn.R3, 0), call(uapi.HelperProbeReadKernel), zero, exit}, nil},
 		{"unknown helper", []insn.Insn{call(1), zero, exit}, []ID{UnknownHelper}},
-		{"argument without value", []insn.Insn{mov(insn.R1, 0), call(insn.FnSysBPF), zero, exit}, []ID{Malformed}},
+		{"argument without value", []insn.Insn{mov(insn.R1, 0), call(uapi.HelperSysBPF), zero, exit}, []ID{Malformed}},
 		{"wild load", []insn.Insn{{Op: insn.LoadDW, Dst: insn.R6, Src: insn.R1, Off: 16}, {Op: insn.LoadDW, Dst: insn.R0, Src: insn.R6}, exit}, []ID{UnknownPointer}},
 		{"wild store", []insn.Insn{{Op: insn.LoadDW, Dst: insn.R6, Src: insn.R1, Off: 16}, {Op: insn.StoreIW, Dst: insn.R6}, zero, exit}, []ID{UnknownPointer}},
 		{"store to the map", []insn.Insn{r1Map, second, {Op: insn.StoreIW, Dst: insn.R1}, zero, exit}, []ID{UnknownPointer}},
 		{"another field", []insn.Insn{r1Map, second, {Op: insn.LoadDW, Dst: insn.R0, Src: insn.R1, Off: 40}, zero, exit}, []ID{UnknownField}},
 		{"across fields", []insn.Insn{r1Map, second, {Op: insn.LoadDW, Dst: insn.R0, Src: insn.R1, Off: 28}, zero, exit}, []ID{UnknownField}},
 		{"a printk", []insn.Insn{r1Blob, second, mov(insn.R2, 8), call(6), zero, exit}, nil},
-		{"a close", []insn.Insn{mov(insn.R1, 7), call(insn.FnSysClose), zero, exit}, nil},
-		{"a close of a pointer", []insn.Insn{r1Blob, second, call(insn.FnSysClose), zero, exit}, []ID{Malformed}},
+		{"a close", []insn.Insn{mov(insn.R1, 7), call(uapi.HelperSysClose), zero, exit}, nil},
+		{"a close of a pointer", []insn.Insn{r1Blob, second, call(uapi.HelperSysClose), zero, exit}, []ID{Malformed}},
 		{"pointers of two kinds", []insn.Insn{ // r6 is the context or the blob
 			{Op: insn.MovX, Dst: insn.R6, Src: insn.R1}, {Op: insn.LoadW, Dst: insn.R0, Src: insn.R1, Off: 8}, {Op: insn.JeqK, Dst: insn.R0, Off: 2},
 			{Op: insn.LoadImm64, Dst: insn.R6, Src: insn.PseudoMapIdxValue}, second, {Op: insn.LoadW, Dst: insn.R0, Src: insn.R6, Off: 8}, exit,
@@ -205,7 +206,7 @@ func TestFindings(t *testing.T) {
 func checks(blob []byte, insns ...insn.Insn) []byte {
 	insns = append(insns,
 		insn.Insn{Op: insn.MovK, Dst: insn.R1}, insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
-		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: insn.FnSysBPF}, zero, exit)
+		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)}, zero, exit)
 	return insn.Append(nil, binary.LittleEndian, insns...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // The kinds of findings about what a loader does on a simulated kernel.
@@ -104,8 +105,8 @@ func (a *auditor) describes(b *bundle.Bundle, res *simkernel.Result) {
 			what      string
 			said, got any
 		}{
-			{"name", d.Kernel, m.Name}, {"type", d.Type, m.Type}, {"key size", d.KeySize, m.KeySize}, {"value size", d.ValueSize, m.ValueSize},
-			{"entries", d.MaxEntries, m.MaxEntries}, {"flags", d.Flags, m.Flags}, {"extra", d.Extra, m.Extra},
+			{"name", d.Kernel, m.Name}, {"type", uapi.MapType(d.Type), uapi.MapType(m.Type)}, {"key size", d.KeySize, m.KeySize}, {"value size", d.ValueSize, m.ValueSize},
+			{"entries", d.MaxEntries, m.MaxEntries}, {"flags", uapi.MapFlags(d.Flags), uapi.MapFlags(m.Flags)}, {"extra", d.Extra, m.Extra},
 			{"key type", d.KeyType, m.KeyType}, {"value type", d.ValueType, m.ValueType},
 		} {
 			if f.said != f.got {
@@ -123,15 +124,16 @@ func (a *auditor) describes(b *bundle.Bundle, res *simkernel.Result) {
 		if p.Attach == nil { // it is for who attaches it
 			target = d.AttachTo
 		}
-		if p.Type == progStructOps { // which member of which table is the table's business
+		if uapi.ProgType(p.Type) == uapi.ProgTypeStructOps { // which member of which table is the table's business
 			attachType, target = d.ExpectedAttachType, d.AttachTo
 		}
 		for _, f := range []struct {
 			what      string
 			said, got any
 		}{
-			{"name", d.Name[:min(len(d.Name), nameLen)], p.Name}, {"type", d.Type, p.Type}, {"attach type", d.ExpectedAttachType, attachType},
-			{"flags", d.Flags, p.Flags}, {"size", int(d.Insns.Size), len(p.Insns)}, {"target", d.AttachTo, target},
+			{"name", d.Name[:min(len(d.Name), uapi.ObjNameLen-1)], p.Name}, {"type", uapi.ProgType(d.Type), uapi.ProgType(p.Type)},
+			{"attach type", uapi.AttachType(d.ExpectedAttachType), uapi.AttachType(attachType)},
+			{"flags", uapi.ProgFlags(d.Flags), uapi.ProgFlags(p.Flags)}, {"size", int(d.Insns.Size), len(p.Insns)}, {"target", d.AttachTo, target},
 		} {
 			if f.said != f.got {
 				a.add(Misdescribed, -1, "program %s: %s %v, and the bundle says %v", d.Name, f.what, f.got, f.said)
@@ -142,9 +144,3 @@ func (a *auditor) describes(b *bundle.Bundle, res *simkernel.Result) {
 		a.add(Misdescribed, -1, "the loader loads other BTF than the bundle says")
 	}
 }
-
-// progStructOps is BPF_PROG_TYPE_STRUCT_OPS.
-const progStructOps = 27
-
-// nameLen is how much of a program's name the kernel gets (BPF_OBJ_NAME_LEN less a NUL).
-const nameLen = 15

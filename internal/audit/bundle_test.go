@@ -12,6 +12,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // compile makes a bundle of the sample.
@@ -73,7 +74,7 @@ func TestLeak(t *testing.T) {
 	le.PutUint32(blob[12:], 1)
 	insns := insn.Append(nil, le,
 		insn.Insn{Op: insn.MovK, Dst: insn.R1}, insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
-		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: insn.FnSysBPF}, zero, exit)
+		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)}, zero, exit)
 	b := &bundle.Bundle{CtxSize: 64, Blob: blob, Maps: []bundle.Map{{Name: "m", Ctx: 24}}, Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: insns}}}
 	findings := Bundle(b)
 	qt.Check(t, qt.DeepEquals(ids(findings), []ID{Misbehaves, Misdescribed}))
@@ -82,7 +83,7 @@ func TestLeak(t *testing.T) {
 	le.PutUint32(blob[12:], 0)
 	insns = insn.Append(nil, le,
 		insn.Insn{Op: insn.MovK, Dst: insn.R1}, insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
-		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: insn.FnSysBPF}, exit)
+		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)}, exit)
 	b.Loaders[0].Insns = insns
 	qt.Check(t, qt.DeepEquals(ids(Bundle(b)), []ID{Fails}))
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Kind is what is known of a value.
@@ -74,9 +75,6 @@ const (
 	HasAll          = HasDigest | HasExcl
 )
 
-// OffExcl is where the exclusivity is in struct bpf_map: a u32 behind the digest.
-const OffExcl = sha256.Size
-
 // State is what is known before an instruction.
 type State struct {
 	reg   [11]Value
@@ -134,12 +132,9 @@ func (s *State) store(off int64, size uint8, v Value) {
 	s.stack[slot{off, size}] = v
 }
 
-// stackSize is the size of a program's stack, in bytes.
-const stackSize = 512
-
 // zero fills a part of the stack with zeros, as words of 4 bytes.
 func (s *State) zero(off, size int64) {
-	if size < 0 || size > stackSize {
+	if size < 0 || size > uapi.MaxStack {
 		s.stack = nil
 		return
 	}
@@ -168,7 +163,7 @@ type Flow struct {
 	// States are what is known at every point that can be reached.
 	States map[Point]*State
 
-	expect [sha256.Size + 4]byte // what struct bpf_map should begin with
+	expect [uapi.BPFMapExcl + uapi.BPFMapExclSize]byte // what struct bpf_map should begin with
 }
 
 // New follows a program's paths. The instructions must be ones of which Check says nothing. Its blob says what the checks should
@@ -177,8 +172,8 @@ func New(order binary.ByteOrder, insns []insn.Insn, blob []byte) *Flow {
 	f := &Flow{Order: order, Insns: insns}
 	// The kernel hashes its array, whose elements are a multiple of 8 bytes long.
 	sum := sha256.Sum256(append(slices.Clone(blob), make([]byte, -len(blob)&7)...))
-	copy(f.expect[:], sum[:])
-	order.PutUint32(f.expect[OffExcl:], 1)
+	copy(f.expect[uapi.BPFMapSHA:], sum[:])
+	order.PutUint32(f.expect[uapi.BPFMapExcl:], 1)
 
 	start := Point{}
 	first := &State{}
@@ -423,7 +418,7 @@ func (f *Flow) comparison(in insn.Insn, fld, with Value) (c Comparison, ok bool)
 
 // IsField says whether bytes of struct bpf_map are a part of the digest, or all of the exclusivity.
 func IsField(off, size int64) bool {
-	return off >= 0 && off+size <= OffExcl || off == OffExcl && size == 4
+	return off >= uapi.BPFMapSHA && off+size <= uapi.BPFMapExcl || off == uapi.BPFMapExcl && size == uapi.BPFMapExclSize
 }
 
 // equal is what is known if dst and src are equal.
@@ -432,7 +427,7 @@ func (f *Flow) equal(in insn.Insn, dst, src Value) Facts {
 	switch {
 	case !ok || c.With != c.Want:
 		return 0
-	case c.Off == OffExcl:
+	case c.Off == uapi.BPFMapExcl:
 		return HasExcl
 	}
 	return (1<<c.Size - 1) << c.Off
@@ -443,7 +438,7 @@ func unequal(dst, src Value) Facts {
 	if dst.Kind == Constant {
 		dst, src = src, dst
 	}
-	if dst == (Value{Field, OffExcl, 4}) && src == (Value{Kind: Constant}) {
+	if dst == (Value{Field, uapi.BPFMapExcl, uapi.BPFMapExclSize}) && src == (Value{Kind: Constant}) {
 		return HasExcl
 	}
 	return 0
@@ -457,7 +452,7 @@ func (s *State) call(in insn.Insn, pc int) {
 		s.reg[r] = Value{}
 		switch {
 		case !onStack:
-		case in.Imm == insn.FnProbeReadKernel && r == insn.R1 && size.Kind == Constant && from == (Value{Kind: Constant}):
+		case uapi.Helper(in.Imm) == uapi.HelperProbeReadKernel && r == insn.R1 && size.Kind == Constant && from == (Value{Kind: Constant}):
 			s.zero(at.N, size.N) // there is nothing at 0 to be read
 		default:
 			s.stack = nil

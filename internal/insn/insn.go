@@ -69,15 +69,6 @@ const (
 	PseudoKfunc = 2 // imm = the BTF id of a kernel function
 )
 
-// Helpers that loaders call (enum bpf_func_id).
-const (
-	FnProbeReadKernel    = 113
-	FnSysBPF             = 166
-	FnBTFFindByNameKind  = 167
-	FnSysClose           = 168
-	FnKallsymsLookupName = 179
-)
-
 // Registers of the calling convention: R1 to R5 are arguments and are lost in calls, R6 to R9 are kept.
 const (
 	R0 = iota
@@ -106,21 +97,31 @@ func Append(b []byte, order binary.ByteOrder, insns ...Insn) []byte {
 	return b
 }
 
+// Where the parts of an instruction are in its encoding, in bytes. The opcode comes first.
+const (
+	RegsAt = 1 // both registers
+	OffAt  = 2
+	ImmAt  = 4
+)
+
 // Put writes an instruction over the first 8 bytes of b.
 func Put(b []byte, order binary.ByteOrder, i Insn) {
 	b[0] = i.Op
 	if order == binary.ByteOrder(binary.BigEndian) { // the two register fields are bit fields: they swap
-		b[1] = i.Dst<<4 | i.Src
+		b[RegsAt] = i.Dst<<4 | i.Src
 	} else {
-		b[1] = i.Src<<4 | i.Dst
+		b[RegsAt] = i.Src<<4 | i.Dst
 	}
-	order.PutUint16(b[2:], uint16(i.Off))
-	order.PutUint32(b[4:], uint32(i.Imm))
+	order.PutUint16(b[OffAt:], uint16(i.Off))
+	order.PutUint32(b[ImmAt:], uint32(i.Imm))
 }
 
 // Get reads the instruction in the first 8 bytes of b.
 func Get(b []byte, order binary.ByteOrder) Insn {
-	i := Insn{Op: b[0], Dst: b[1] & 0xf, Src: b[1] >> 4, Off: int16(order.Uint16(b[2:])), Imm: int32(order.Uint32(b[4:]))}
+	i := Insn{
+		Op: b[0], Dst: b[RegsAt] & 0xf, Src: b[RegsAt] >> 4, Off: int16(order.Uint16(b[OffAt:])),
+		Imm: int32(order.Uint32(b[ImmAt:])),
+	}
 	if order == binary.ByteOrder(binary.BigEndian) {
 		i.Dst, i.Src = i.Src, i.Dst
 	}

@@ -5,16 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
-
-// The layout of struct bpf_map that the kernel promises to loaders (BUILD_BUG_ON in map_create, kernel/bpf/syscall.c),
-// in bytes.
-const (
-	mapSHA  = 0           // u8 sha[32]: the contents' hash, taken when BPF_OBJ_GET_INFO_BY_FD asked a frozen map for it
-	mapExcl = sha256.Size // u32 excl: 1 if only the program whose hash was given at creation may use the map
-)
-
-const einval = 22
 
 // maxAttest is more than the number of instructions that a loader begins with, before those that all schemes share.
 const maxAttest = 32
@@ -36,14 +28,14 @@ func attest(blob []byte, order binary.ByteOrder) []insn.Insn {
 
 	insns := []insn.Insn{
 		{Op: insn.LoadImm64, Dst: r1, Src: insn.PseudoMapIdx}, {}, // r1 = the metadata map
-		{Op: insn.MovK, Dst: r0, Imm: -einval},
-		{Op: insn.LoadW, Dst: r2, Src: r1, Off: mapExcl},
+		{Op: insn.MovK, Dst: r0, Imm: -uapi.EINVAL},
+		{Op: insn.LoadW, Dst: r2, Src: r1, Off: uapi.BPFMapExcl},
 		{Op: insn.JneK, Dst: r2, Imm: 1, Off: refuse(0)},
 	}
 	for i := range checks {
 		word := order.Uint64(sha[8*i:])
 		insns = append(insns,
-			insn.Insn{Op: insn.LoadDW, Dst: r2, Src: r1, Off: int16(mapSHA + 8*i)},
+			insn.Insn{Op: insn.LoadDW, Dst: r2, Src: r1, Off: int16(uapi.BPFMapSHA + 8*i)},
 			insn.Insn{Op: insn.LoadImm64, Dst: r3, Imm: int32(word)}, insn.Insn{Imm: int32(word >> 32)},
 			insn.Insn{Op: insn.JneX, Dst: r2, Src: r3, Off: refuse((i + 1) * perWord)},
 		)

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Registers that keep their meaning throughout a loader.
@@ -80,14 +81,14 @@ func (c *code) storeImm(op uint8, off uint32, v int32) {
 
 func (c *code) move(reg uint8, v int32) { c.emit(insn.Insn{Op: insn.MovK, Dst: reg, Imm: v}) }
 
-func (c *code) call(helper int32) { c.emit(insn.Insn{Op: insn.Call, Imm: helper}) }
+func (c *code) call(helper uapi.Helper) { c.emit(insn.Insn{Op: insn.Call, Imm: int32(helper)}) }
 
 // sys emits a call of bpf(2) with the attribute at an offset of the blob, and of what to do when it fails.
-func (c *code) sys(cmd int32, attr uint32, size int) {
-	c.move(insn.R1, cmd)
+func (c *code) sys(cmd uapi.Cmd, attr uint32, size int) {
+	c.move(insn.R1, int32(cmd))
 	c.address(insn.R2, attr)
 	c.move(insn.R3, int32(size))
-	c.call(insn.FnSysBPF)
+	c.call(uapi.HelperSysBPF)
 	c.check()
 }
 

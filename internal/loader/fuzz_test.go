@@ -13,6 +13,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // FuzzCompile makes an object of the input, a loader of that, and has the loader run in the simulated kernel: what it makes is
@@ -156,21 +157,21 @@ func (d *dice) addMap(i int) {
 	m.ValueSize = uint32(1 + d.roll(600))
 	switch d.roll(6) {
 	case 0: // a data section
-		m.Type, m.MaxEntries, m.Section, m.Data = object.MapArray, 1, ".data", d.bytes(int(m.ValueSize))
-		m.Flags = []uint32{0, object.MapMmapable, object.MapReadOnlyProg}[d.roll(3)]
+		m.Type, m.MaxEntries, m.Section, m.Data = uapi.MapTypeArray, 1, ".data", d.bytes(int(m.ValueSize))
+		m.Flags = []uapi.MapFlags{0, uapi.MapFlagMmapable, uapi.MapFlagReadOnlyProg}[d.roll(3)]
 	case 1:
-		m.Type, m.MaxEntries, m.Section, m.Data = object.MapPercpuArray, 1, ".percpu", d.bytes(int(m.ValueSize))
+		m.Type, m.MaxEntries, m.Section, m.Data = uapi.MapTypePerCPUArray, 1, ".percpu", d.bytes(int(m.ValueSize))
 	case 2:
-		m.Type, m.ValueSize = object.MapArrayOfMaps, 4
-		m.Inner = &object.Map{Name: m.Name + ".inner", KernelName: "inner", Type: object.MapArray, KeySize: 4, ValueSize: uint32(4 * (1 + d.roll(9))), MaxEntries: 1}
+		m.Type, m.ValueSize = uapi.MapTypeArrayOfMaps, 4
+		m.Inner = &object.Map{Name: m.Name + ".inner", KernelName: "inner", Type: uapi.MapTypeArray, KeySize: 4, ValueSize: uint32(4 * (1 + d.roll(9))), MaxEntries: 1}
 	case 3:
-		m.Type, m.ValueSize = object.MapProgArray, 4
+		m.Type, m.ValueSize = uapi.MapTypeProgArray, 4
 	case 4:
-		m.Type, m.KeySize = 1, uint32(1+d.roll(64)) // a hash
+		m.Type, m.KeySize = uapi.MapTypeHash, uint32(1+d.roll(64))
 	default:
-		m.Type = object.MapArray
+		m.Type = uapi.MapTypeArray
 	}
-	if m.Type == object.MapArray && len(d.ints) > 0 && d.coin() {
+	if m.Type == uapi.MapTypeArray && len(d.ints) > 0 && d.coin() {
 		m.ValueSize, m.Data = 4, nil
 		m.KeyType, m.ValueType = d.ints[d.roll(len(d.ints))], d.ints[d.roll(len(d.ints))]
 	}
@@ -183,11 +184,11 @@ func (d *dice) addProgram(i int) {
 		kind    object.SectionKind
 		attach  string
 	}{
-		{"socket", object.SectionKind{Type: object.ProgSocketFilter}, ""},
-		{"xdp.frags", object.SectionKind{Type: object.ProgXDP, ExpectedAttachType: 37, Flags: object.FlagXDPHasFrags}, ""},
-		{"syscall", object.SectionKind{Type: object.ProgSyscall, Flags: object.FlagSleepable}, ""},
-		{"fentry/", object.SectionKind{Type: object.ProgTracing, ExpectedAttachType: 24, AttachBTF: true}, "do_something"},
-		{"tp_btf/", object.SectionKind{Type: object.ProgTracing, ExpectedAttachType: 23, AttachBTF: true}, "something"},
+		{"socket", object.SectionKind{Type: uapi.ProgTypeSocketFilter}, ""},
+		{"xdp.frags", object.SectionKind{Type: uapi.ProgTypeXDP, ExpectedAttachType: uapi.AttachXDP, Flags: uapi.ProgFlagXDPHasFrags}, ""},
+		{"syscall", object.SectionKind{Type: uapi.ProgTypeSyscall, Flags: uapi.ProgFlagSleepable}, ""},
+		{"fentry/", object.SectionKind{Type: uapi.ProgTypeTracing, ExpectedAttachType: uapi.AttachTraceFentry, AttachBTF: true}, "do_something"},
+		{"tp_btf/", object.SectionKind{Type: uapi.ProgTypeTracing, ExpectedAttachType: uapi.AttachTraceRawTP, AttachBTF: true}, "something"},
 	}
 	k := kinds[d.roll(len(kinds))]
 	p := &object.Program{Name: d.name("program", i), Section: k.section + k.attach, Kind: k.kind, Attach: k.attach, Autoload: d.roll(8) != 7}
@@ -234,15 +235,15 @@ func (d *dice) fill() {
 	for _, m := range d.obj.Maps {
 		for index := range min(d.roll(5), int(m.MaxEntries)) {
 			switch s := (object.Slot{Index: uint32(index)}); m.Type {
-			case object.MapArrayOfMaps:
+			case uapi.MapTypeArrayOfMaps:
 				for _, other := range d.obj.Maps { // one that has the template's form
-					if other.Type == object.MapArray && other.ValueSize == m.Inner.ValueSize && other.MaxEntries == 1 {
+					if other.Type == uapi.MapTypeArray && other.ValueSize == m.Inner.ValueSize && other.MaxEntries == 1 {
 						s.Map = other
 						m.Slots = append(m.Slots, s)
 						break
 					}
 				}
-			case object.MapProgArray:
+			case uapi.MapTypeProgArray:
 				if n := len(d.obj.Programs); n > 0 {
 					if s.Program = d.obj.Programs[d.roll(n)]; s.Program.Autoload {
 						m.Slots = append(m.Slots, s)

@@ -10,6 +10,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // planBTF decides which types the loader brings along: those that a program's or map's attributes refer to.
@@ -58,7 +59,7 @@ func (c *compiler) layOut() error {
 	}
 	if c.btf != nil {
 		a := &attr{order: c.order}
-		a.reserve(btfLoadSize + 4)
+		a.reserve(uapi.BTFLoadSize + 4)
 		c.btfAttr = c.blob.add(a.data, 8)
 	}
 	c.layOutMaps()
@@ -82,7 +83,7 @@ func (c *compiler) layOut() error {
 			return err
 		}
 		c.btfRange = bundle.Range{Offset: c.blob.add(data, 4), Size: uint32(len(data))}
-		c.order.PutUint32(c.blob.data[c.btfAttr+btfLoadSize:], uint32(len(data)))
+		c.order.PutUint32(c.blob.data[c.btfAttr+uapi.BTFLoadSize:], uint32(len(data)))
 	}
 	c.layOutContents()
 	c.blob.add(nil, 8) // instructions and blob are hashed together: keep the end tidy
@@ -95,8 +96,8 @@ func (c *compiler) layOut() error {
 	return nil
 }
 
-// maxBlob is the largest blob that an instruction can address (BPF_MAX_VAR_OFF, include/linux/bpf_verifier.h), in bytes.
-const maxBlob = 1<<29 - 1
+// maxBlob is the largest blob that an instruction can address, in bytes.
+const maxBlob = uapi.MaxVarOff - 1
 
 // generate emits the loader, less its scheme's beginning.
 func (c *compiler) generate() error {
@@ -137,8 +138,8 @@ func (c *compiler) generate() error {
 func (c *compiler) loadBTF() {
 	code := &c.code
 	code.address(insn.R1, c.btfRange.Offset)
-	code.store(insn.StoreDW, c.btfAttr+btfLoadBTF, insn.R1)
-	code.sys(cmdBTFLoad, c.btfAttr, btfLoadSize+4)
+	code.store(insn.StoreDW, c.btfAttr+uapi.BTFLoadBTF, insn.R1)
+	code.sys(uapi.CmdBTFLoad, c.btfAttr, uapi.BTFLoadSize+4)
 	code.store(insn.StoreW, slotOffset(c.slots.ofTemp(c.btfTemp)), insn.R0)
 }
 
@@ -163,34 +164,34 @@ func (c *compiler) point() {
 		}
 		c.storeMapBTF(&p.Map, p.attr)
 		for _, u := range p.updates() {
-			pointer(u.attr+mapUpdateKey, u.key)
-			pointer(u.attr+mapUpdateValue, u.value)
+			pointer(u.attr+uapi.MapUpdateKey, u.key)
+			pointer(u.attr+uapi.MapUpdateValue, u.value)
 		}
 	}
 	if len(c.programs) == 0 {
 		return
 	}
 	code.address(license, c.license)
-	code.emit(insn.Insn{Op: insn.LoadDW, Dst: logLevel, Src: regCtx, Off: ctxLogLevel},
-		insn.Insn{Op: insn.LoadDW, Dst: logBuf, Src: regCtx, Off: ctxLogBuf})
+	code.emit(insn.Insn{Op: insn.LoadDW, Dst: logLevel, Src: regCtx, Off: bundle.CtxLogLevel},
+		insn.Insn{Op: insn.LoadDW, Dst: logBuf, Src: regCtx, Off: bundle.CtxLogBuf})
 	haveFDArray := false
 	for _, p := range c.programs {
-		pointer(p.attr+progLoadInsns, p.insns)
-		code.store(insn.StoreDW, p.attr+progLoadLicense, license)
-		code.store(insn.StoreDW, p.attr+progLoadLogLevel, logLevel)
-		code.store(insn.StoreDW, p.attr+progLoadLogBuf, logBuf)
+		pointer(p.attr+uapi.ProgLoadInsns, p.insns)
+		code.store(insn.StoreDW, p.attr+uapi.ProgLoadLicense, license)
+		code.store(insn.StoreDW, p.attr+uapi.ProgLoadLogLevel, logLevel)
+		code.store(insn.StoreDW, p.attr+uapi.ProgLoadLogBuf, logBuf)
 		if p.needsBTF() && c.btf != nil {
-			code.store(insn.StoreW, p.attr+progLoadBTFFD, insn.R0)
+			code.store(insn.StoreW, p.attr+uapi.ProgLoadBTFFD, insn.R0)
 		}
 		if c.usesFDArray(p) {
 			if !haveFDArray {
 				code.address(fdArray, 0)
 				haveFDArray = true
 			}
-			code.store(insn.StoreDW, p.attr+progLoadFDArray, fdArray)
+			code.store(insn.StoreDW, p.attr+uapi.ProgLoadFDArray, fdArray)
 		}
 		for _, info := range []struct{ field, target uint32 }{
-			{progLoadFuncInfo, p.funcs}, {progLoadLineInfo, p.lines}, {progLoadCORE, p.relos},
+			{uapi.ProgLoadFuncInfo, p.funcs}, {uapi.ProgLoadLineInfo, p.lines}, {uapi.ProgLoadCORERelos, p.relos},
 		} {
 			if info.target != 0 {
 				pointer(p.attr+info.field, info.target)
@@ -206,7 +207,7 @@ func (p *programPlan) needsBTF() bool { return len(p.Funcs) > 0 || len(p.Relos) 
 // that the map comes from, though no type of it.
 func (c *compiler) storeMapBTF(m *object.Map, attr uint32) {
 	if key, value := c.mapTypes(m); key != 0 || value != 0 || m.StructOps != nil && c.btf != nil {
-		c.code.store(insn.StoreW, attr+mapCreateBTFFD, insn.R0)
+		c.code.store(insn.StoreW, attr+uapi.MapCreateBTFFD, insn.R0)
 	}
 }
 
@@ -218,7 +219,7 @@ func (c *compiler) finish() error {
 	closeSlots := func(first, n int) {
 		for i := range n {
 			d := code.at(slotOffset(first + i))
-			code.emit(insn.Insn{Op: insn.LoadW, Dst: insn.R1, Src: regBlob, Off: d}, insn.Insn{Op: insn.Call, Imm: insn.FnSysClose})
+			code.emit(insn.Insn{Op: insn.LoadW, Dst: insn.R1, Src: regBlob, Off: d}, insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysClose)})
 		}
 	}
 	temps := slots.numTemps()
@@ -272,15 +273,15 @@ func (c *compiler) describe() *bundle.Bundle {
 			arena = bundle.Range{Offset: p.data, Size: uint32(len(p.Data))}
 		}
 		res.Maps = append(res.Maps, bundle.Map{
-			Name: p.Name, Kernel: p.KernelName, Type: p.Type, KeySize: p.KeySize, ValueSize: p.ValueSize,
-			MaxEntries: p.MaxEntries, Flags: p.Flags, Extra: p.Extra, Ctx: ctxOffset(p.index), Section: p.Section,
+			Name: p.Name, Kernel: p.KernelName, Type: uint32(p.Type), KeySize: p.KeySize, ValueSize: p.ValueSize,
+			MaxEntries: p.MaxEntries, Flags: uint32(p.Flags), Extra: p.Extra, Ctx: ctxOffset(p.index), Section: p.Section,
 			Pinning: p.Pinning, KeyType: key, ValueType: value, Arena: arena, ArenaOffset: uint64(p.DataOffset),
 		})
 	}
 	for _, p := range c.programs {
 		res.Programs = append(res.Programs, bundle.Program{
-			Name: p.Name, Section: p.Section, Type: p.Kind.Type, ExpectedAttachType: p.Kind.ExpectedAttachType,
-			Flags: p.Kind.Flags, AttachTo: p.Attach,
+			Name: p.Name, Section: p.Section, Type: uint32(p.Kind.Type), ExpectedAttachType: uint32(p.Kind.ExpectedAttachType),
+			Flags: uint32(p.Kind.Flags), AttachTo: p.Attach,
 			Insns: bundle.Range{Offset: p.insns, Size: uint32(len(p.Insns) * insn.Size)},
 			Ctx:   ctxOffset(len(c.maps) + p.index),
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // many makes an object of n maps and n programs, each of which uses one map and calls one kernel function of its own.
@@ -19,13 +20,13 @@ func many(n int) *object.Object {
 	for i := range n {
 		m := &object.Map{
 			Name: fmt.Sprintf("map%d", i), KernelName: fmt.Sprintf("map%d", i),
-			Type: object.MapArray, KeySize: 4, ValueSize: 64, MaxEntries: 1, Data: []byte{1: byte(i), 63: 1},
+			Type: uapi.MapTypeArray, KeySize: 4, ValueSize: 64, MaxEntries: 1, Data: []byte{1: byte(i), 63: 1},
 		}
 		e := &object.Extern{Name: fmt.Sprintf("kfunc%d", i), Kind: object.Kfunc}
 		o.Maps = append(o.Maps, m)
 		o.Programs = append(o.Programs, &object.Program{
 			Name: fmt.Sprintf("prog%d", i), Section: "syscall", Autoload: true,
-			Kind: object.SectionKind{Type: object.ProgSyscall, Flags: object.FlagSleepable},
+			Kind: object.SectionKind{Type: uapi.ProgTypeSyscall, Flags: uapi.ProgFlagSleepable},
 			Insns: []insn.Insn{
 				{Op: insn.LoadImm64, Dst: insn.R1}, {},
 				{Op: insn.Call, Src: insn.PseudoCall},
@@ -75,7 +76,7 @@ func TestLimitsAreSaid(t *testing.T) {
 	qt.Check(t, qt.ErrorIs(err, ErrCompile))
 	qt.Check(t, qt.ErrorMatches(err, "many.bpf.o: .*split the object"))
 
-	o := many(maxUsedMaps + 1)
+	o := many(uapi.MaxUsedMaps + 1)
 	p := o.Programs[0]
 	for _, m := range o.Maps {
 		p.Refs = append(p.Refs, object.Ref{Insn: 0, Map: m})
@@ -84,12 +85,12 @@ func TestLimitsAreSaid(t *testing.T) {
 	qt.Check(t, qt.ErrorMatches(err, ".*program prog0 .*uses 65 maps, and the kernel allows a program 64"))
 
 	o = many(1)
-	o.Programs[0].Kind, o.Programs[0].Section = object.SectionKind{Type: object.ProgTracing, AttachBTF: true}, "fentry"
+	o.Programs[0].Kind, o.Programs[0].Section = object.SectionKind{Type: uapi.ProgTypeTracing, AttachBTF: true}, "fentry"
 	_, err = Compile(o, Options{})
 	qt.Check(t, qt.ErrorMatches(err, `.*write SEC\("fentry/TARGET"\)`))
 
 	o = many(1)
-	o.Programs[0].Kind.Type = object.ProgExt
+	o.Programs[0].Kind.Type = uapi.ProgTypeExt
 	_, err = Compile(o, Options{})
 	qt.Check(t, qt.ErrorIs(err, object.ErrUnsupported))
 

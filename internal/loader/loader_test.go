@@ -16,6 +16,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // fixtures are the names of the objects of tests/features, compiled for both byte orders.
@@ -104,11 +105,11 @@ func checkMap(t *testing.T, o *object.Object, want *object.Map, got *simkernel.M
 	t.Helper()
 	c := qt.Commentf("map %s", want.Name)
 	qt.Check(t, qt.Equals(got.Name, want.KernelName), c)
-	qt.Check(t, qt.Equals(got.Type, want.Type), c)
+	qt.Check(t, qt.Equals(uapi.MapType(got.Type), want.Type), c)
 	qt.Check(t, qt.Equals(got.KeySize, want.KeySize), c)
 	qt.Check(t, qt.Equals(got.ValueSize, valueSize(o, want)), c)
 	qt.Check(t, qt.Equals(got.MaxEntries, want.MaxEntries), c)
-	qt.Check(t, qt.Equals(got.Flags, want.Flags), c)
+	qt.Check(t, qt.Equals(uapi.MapFlags(got.Flags), want.Flags), c)
 	qt.Check(t, qt.Equals(got.Extra, extra(want)), c)
 	qt.Check(t, qt.Equals(got.Frozen, want.Freeze), c)
 	if want.ValueType != 0 && want.StructOps == nil {
@@ -126,7 +127,7 @@ func checkMap(t *testing.T, o *object.Object, want *object.Map, got *simkernel.M
 				qt.Check(t, qt.Equals(u.Prog.Name, cut(s.Program.Name)), c)
 			}
 		}
-	case len(bytes.Trim(want.Data, "\x00")) > 0 && want.Type != object.MapArena:
+	case len(bytes.Trim(want.Data, "\x00")) > 0 && want.Type != uapi.MapTypeArena:
 		qt.Assert(t, qt.HasLen(got.Updates, 1), c)
 		qt.Check(t, qt.DeepEquals(got.Updates[0].Value, want.Data), c)
 		qt.Check(t, qt.DeepEquals(got.Updates[0].Key, make([]byte, 4)), c)
@@ -152,7 +153,7 @@ func valueSize(o *object.Object, m *object.Map) uint32 {
 
 // extra is a map's map_extra as the kernel is told: an arena needs an address, which the object may leave open.
 func extra(m *object.Map) uint64 {
-	if m.Type == object.MapArena && m.Extra == 0 {
+	if m.Type == uapi.MapTypeArena && m.Extra == 0 {
 		return arenaAddress
 	}
 	return m.Extra
@@ -165,8 +166,8 @@ func checkProgram(t *testing.T, o *object.Object, want *object.Program, got *sim
 	t.Helper()
 	c := qt.Commentf("program %s", want.Name)
 	qt.Check(t, qt.Equals(got.Name, cut(want.Name)), c)
-	qt.Check(t, qt.Equals(got.Type, want.Kind.Type), c)
-	qt.Check(t, qt.Equals(got.Flags, want.Kind.Flags), c)
+	qt.Check(t, qt.Equals(uapi.ProgType(got.Type), want.Kind.Type), c)
+	qt.Check(t, qt.Equals(uapi.ProgFlags(got.Flags), want.Kind.Flags), c)
 	qt.Check(t, qt.Equals(got.License, o.License), c)
 	qt.Check(t, qt.Equals(len(got.Insns), len(want.Insns)*insn.Size), c)
 	qt.Check(t, qt.Equals(int(got.FuncInfo.Count), len(want.Funcs)), c)
@@ -242,12 +243,12 @@ func missingWeak(o *object.Object) func(*simkernel.Event) bool {
 // A frozen map takes no update: one that is filled with maps or programs is frozen after that.
 func TestFreezeComesLast(t *testing.T) {
 	o := many(2)
-	array := func(name string, typ uint32, s object.Slot) *object.Map {
+	array := func(name string, typ uapi.MapType, s object.Slot) *object.Map {
 		return &object.Map{Name: name, KernelName: name, Type: typ, KeySize: 4, ValueSize: 4, MaxEntries: 1, Freeze: true, Slots: []object.Slot{s}}
 	}
-	programs := array("programs", object.MapProgArray, object.Slot{Program: o.Programs[1]})
-	maps := array("maps", object.MapArrayOfMaps, object.Slot{Map: o.Maps[0]})
-	maps.Inner = &object.Map{Name: "inner", KernelName: "inner", Type: object.MapArray, KeySize: 4, ValueSize: 64, MaxEntries: 1}
+	programs := array("programs", uapi.MapTypeProgArray, object.Slot{Program: o.Programs[1]})
+	maps := array("maps", uapi.MapTypeArrayOfMaps, object.Slot{Map: o.Maps[0]})
+	maps.Inner = &object.Map{Name: "inner", KernelName: "inner", Type: uapi.MapTypeArray, KeySize: 4, ValueSize: 64, MaxEntries: 1}
 	o.Maps[0].Freeze = true
 	o.Maps = append(o.Maps, programs, maps)
 	b := compile(t, o)

@@ -6,6 +6,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // lookupKey says what is looked up in the kernel; kind is btf.Void for a symbol in kallsyms.
@@ -106,15 +107,15 @@ func (c *compiler) unlessMissing(l *lookup, body func()) {
 func (c *compiler) resolveBTF(l *lookup) {
 	c.ask(l, int32(l.kind))
 	c.code.move(insn.R4, 0)
-	c.code.call(insn.FnBTFFindByNameKind)
+	c.code.call(uapi.HelperBTFFindByNameKind)
 	c.unlessMissing(l, func() {
 		for _, off := range l.ids {
 			c.code.store(insn.StoreW, off, insn.R0)
 		}
 		for _, u := range l.uses {
-			c.code.store(insn.StoreW, u.offset(0)+4, insn.R0)
+			c.code.store(insn.StoreW, u.offset(0)+insn.ImmAt, insn.R0)
 			if in := u.instruction(); !in.IsCall() {
-				c.code.storeImm(insn.StoreIB, u.offset(0)+1, int32(c.registers(in.Dst, insn.PseudoBTFID)))
+				c.code.storeImm(insn.StoreIB, u.offset(0)+insn.RegsAt, int32(c.registers(in.Dst, insn.PseudoBTFID)))
 			}
 		}
 		c.code.emit(insn.Insn{Op: insn.RshK, Dst: insn.R0, Imm: 32})
@@ -128,9 +129,9 @@ func (c *compiler) resolveBTF(l *lookup) {
 			}
 			for _, u := range l.uses {
 				if u.instruction().IsCall() {
-					c.code.storeImm(insn.StoreIH, u.offset(0)+2, int32(c.slots.ofLookup(l.slot)))
+					c.code.storeImm(insn.StoreIH, u.offset(0)+insn.OffAt, int32(c.slots.ofLookup(l.slot)))
 				} else {
-					c.code.store(insn.StoreW, u.offset(1)+4, insn.R0)
+					c.code.store(insn.StoreW, u.offset(1)+insn.ImmAt, insn.R0)
 				}
 			}
 		})
@@ -141,16 +142,16 @@ func (c *compiler) resolveBTF(l *lookup) {
 func (c *compiler) resolveAddress(l *lookup) {
 	c.ask(l, 0)
 	c.code.address(insn.R4, c.scratch)
-	c.code.call(insn.FnKallsymsLookupName)
+	c.code.call(uapi.HelperKallsymsLookupName)
 	c.unlessMissing(l, func() {
 		d := c.code.at(c.scratch)
 		c.code.emit(insn.Insn{Op: insn.LoadDW, Dst: insn.R0, Src: regBlob, Off: d})
 		for _, u := range l.uses {
-			c.code.store(insn.StoreW, u.offset(0)+4, insn.R0)
+			c.code.store(insn.StoreW, u.offset(0)+insn.ImmAt, insn.R0)
 		}
 		c.code.emit(insn.Insn{Op: insn.RshK, Dst: insn.R0, Imm: 32})
 		for _, u := range l.uses {
-			c.code.store(insn.StoreW, u.offset(1)+4, insn.R0)
+			c.code.store(insn.StoreW, u.offset(1)+insn.ImmAt, insn.R0)
 		}
 	})
 }
@@ -159,7 +160,7 @@ func (c *compiler) resolveAddress(l *lookup) {
 func (c *compiler) registers(dst, src uint8) uint8 {
 	var raw [insn.Size]byte
 	insn.Put(raw[:], c.order, insn.Insn{Dst: dst, Src: src})
-	return raw[1]
+	return raw[insn.RegsAt]
 }
 
 func (u use) instruction() insn.Insn { return u.program.Insns[u.insn] }

@@ -7,10 +7,8 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
-
-// updateAllCPUs is BPF_F_ALL_CPUS: a value for every CPU of a per-CPU map.
-const updateAllCPUs = 16
 
 // arenaAddress is where an arena lies in user space when the object does not say: a loader cannot map one, so its address
 // has to be known when it is created (map_extra).
@@ -58,7 +56,7 @@ func (c *compiler) planMaps() error {
 		if m.Inner != nil {
 			p.inner = &innerPlan{Map: m.Inner, temp: c.slots.addTemp()}
 		}
-		if p.Type == object.MapArena && p.Extra == 0 {
+		if p.Type == uapi.MapTypeArena && p.Extra == 0 {
 			p.Extra = arenaAddress
 		}
 		c.maps = append(c.maps, p)
@@ -89,22 +87,22 @@ func (c *compiler) mapTypes(m *object.Map) (key, value btf.ID) {
 // createAttr makes the attribute of BPF_MAP_CREATE.
 func (c *compiler) createAttr(m *object.Map) *attr {
 	a := &attr{order: c.order}
-	a.u32(mapCreateType, m.Type)
-	a.u32(mapCreateKeySize, m.KeySize)
-	a.u32(mapCreateValueSize, m.ValueSize)
-	a.u32(mapCreateMaxEntries, m.MaxEntries)
-	a.u32(mapCreateFlags, m.Flags)
-	a.u32(mapCreateNUMANode, m.NUMANode)
-	a.name(mapCreateName, m.KernelName)
-	a.u64(mapCreateExtra, m.Extra)
+	a.u32(uapi.MapCreateType, uint32(m.Type))
+	a.u32(uapi.MapCreateKeySize, m.KeySize)
+	a.u32(uapi.MapCreateValueSize, m.ValueSize)
+	a.u32(uapi.MapCreateMaxEntries, m.MaxEntries)
+	a.u32(uapi.MapCreateFlags, uint32(m.Flags))
+	a.u32(uapi.MapCreateNUMANode, m.NUMANode)
+	a.name(uapi.MapCreateName, m.KernelName)
+	a.u64(uapi.MapCreateExtra, m.Extra)
 	key, value := c.mapTypes(m)
-	a.u32(mapCreateKeyType, key)
-	a.u32(mapCreateValueType, value)
+	a.u32(uapi.MapCreateKeyTypeID, key)
+	a.u32(uapi.MapCreateValueTypeID, value)
 	if m.Inner != nil {
-		a.reserve(mapCreateInnerMapFD + 4)
+		a.reserve(uapi.MapCreateInnerMapFD + 4)
 	}
 	if m.StructOps != nil {
-		a.reserve(mapCreateValueTypeBTFFD + 4)
+		a.reserve(uapi.MapCreateValueTypeBTFFD + 4)
 	}
 	return a
 }
@@ -118,10 +116,10 @@ func (c *compiler) layOutMaps() {
 		}
 		a := c.createAttr(&p.Map)
 		p.attr, p.size = c.blob.add(a.data, 8), len(a.data)
-		if len(bytes.Trim(p.Data, "\x00")) > 0 && p.Type != object.MapArena { // a new map is zero already
-			var flags uint64
-			if p.Type == object.MapPercpuArray {
-				flags = updateAllCPUs
+		if len(bytes.Trim(p.Data, "\x00")) > 0 && p.Type != uapi.MapTypeArena { // a new map is zero already
+			var flags uapi.UpdateFlags
+			if p.Type == uapi.MapTypePerCPUArray {
+				flags = uapi.UpdateFlagAllCPUs
 			}
 			p.update = c.layOutUpdate(flags)
 		}
@@ -145,10 +143,10 @@ func (c *compiler) layOutMaps() {
 }
 
 // layOutUpdate puts the attribute of a BPF_MAP_UPDATE_ELEM into the blob.
-func (c *compiler) layOutUpdate(flags uint64) *updatePlan {
+func (c *compiler) layOutUpdate(flags uapi.UpdateFlags) *updatePlan {
 	a := &attr{order: c.order}
-	a.reserve(mapUpdateValue + 8)
-	a.u64(mapUpdateFlags, flags)
+	a.reserve(uapi.MapUpdateValue + 8)
+	a.u64(uapi.MapUpdateFlags, uint64(flags))
 	return &updatePlan{attr: c.blob.add(a.data, 8), size: len(a.data)}
 }
 
@@ -159,7 +157,7 @@ func (c *compiler) layOutContents() {
 			p.update.key = c.blob.zeroKey()
 			p.update.value = c.blob.add(p.Data, 8)
 		}
-		if p.Type == object.MapArena && len(p.Data) > 0 {
+		if p.Type == uapi.MapTypeArena && len(p.Data) > 0 {
 			p.data = c.blob.add(p.Data, 8)
 		}
 		for i := range p.fills {
@@ -181,17 +179,17 @@ func (c *compiler) layOutContents() {
 func (c *compiler) createMaps() {
 	for _, p := range c.maps {
 		if p.inner != nil {
-			c.code.sys(cmdMapCreate, p.inner.attr, p.inner.size)
-			c.code.store(insn.StoreW, p.attr+mapCreateInnerMapFD, insn.R0)
+			c.code.sys(uapi.CmdMapCreate, p.inner.attr, p.inner.size)
+			c.code.store(insn.StoreW, p.attr+uapi.MapCreateInnerMapFD, insn.R0)
 			c.code.store(insn.StoreW, slotOffset(c.slots.ofTemp(p.inner.temp)), insn.R0)
 		}
-		c.code.sys(cmdMapCreate, p.attr, p.size)
+		c.code.sys(uapi.CmdMapCreate, p.attr, p.size)
 		c.keep(p.index, ctxOffset(p.index))
 		for _, u := range p.updates() {
-			c.code.store(insn.StoreW, u.attr+mapUpdateMapFD, insn.R0)
+			c.code.store(insn.StoreW, u.attr+uapi.MapUpdateMapFD, insn.R0)
 		}
 		if p.update != nil {
-			c.code.sys(cmdMapUpdateElem, p.update.attr, p.update.size)
+			c.code.sys(uapi.CmdMapUpdateElem, p.update.attr, p.update.size)
 		}
 		if p.Freeze && len(p.fills) == 0 {
 			c.freeze(p)
@@ -200,7 +198,7 @@ func (c *compiler) createMaps() {
 }
 
 // freeze emits a freeze. Its attribute is a descriptor, and the slot is one.
-func (c *compiler) freeze(p *mapPlan) { c.code.sys(cmdMapFreeze, slotOffset(p.index), 4) }
+func (c *compiler) freeze(p *mapPlan) { c.code.sys(uapi.CmdMapFreeze, slotOffset(p.index), 4) }
 
 // freezeFilled emits the freezes that had to wait until the maps were filled: a frozen map takes no update.
 func (c *compiler) freezeFilled() {
@@ -238,7 +236,7 @@ func (c *compiler) fill(want func(updatePlan) bool) {
 	for _, p := range c.maps {
 		for _, u := range p.fills {
 			if want(u) {
-				c.code.sys(cmdMapUpdateElem, u.attr, u.size)
+				c.code.sys(uapi.CmdMapUpdateElem, u.attr, u.size)
 			}
 		}
 	}

@@ -7,17 +7,8 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
-
-// Sizes of the records that BPF_PROG_LOAD takes, in bytes.
-const (
-	funcInfoSize = 8
-	lineInfoSize = 16
-	coreReloSize = 16
-)
-
-// maxUsedMaps is MAX_USED_MAPS, how many maps one program may use (include/linux/bpf_verifier.h).
-const maxUsedMaps = 64
 
 // programPlan is a program and where in the blob its attribute is.
 type programPlan struct {
@@ -50,7 +41,7 @@ func (c *compiler) planPrograms() error {
 
 func (c *compiler) planProgram(p *programPlan) error {
 	switch {
-	case p.Kind.Type == object.ProgExt:
+	case p.Kind.Type == uapi.ProgTypeExt:
 		return fmt.Errorf("%w: it replaces a function of another program, which a loader cannot find", object.ErrUnsupported)
 	case p.Kind.AttachBTF && p.Attach == "":
 		return errors.New("the section names no attach target: write SEC(\"" + p.Section + "/TARGET\")")
@@ -61,7 +52,7 @@ func (c *compiler) planProgram(p *programPlan) error {
 			kind = btf.Typedef
 		}
 		p.attach = c.lookup(prefix+p.Attach, kind, false)
-	case p.Kind.Type == object.ProgStructOps:
+	case p.Kind.Type == uapi.ProgTypeStructOps:
 		if p.StructOps == nil {
 			return errors.New("no struct_ops map of the object has it as a member")
 		}
@@ -80,8 +71,8 @@ func (c *compiler) planProgram(p *programPlan) error {
 		}
 		used[ref.Map] = true
 	}
-	if len(used) > maxUsedMaps {
-		return fmt.Errorf("it uses %d maps, and the kernel allows a program %d", len(used), maxUsedMaps)
+	if len(used) > uapi.MaxUsedMaps {
+		return fmt.Errorf("it uses %d maps, and the kernel allows a program %d", len(used), uapi.MaxUsedMaps)
 	}
 	return nil
 }
@@ -111,31 +102,31 @@ func (c *compiler) patchedInsns(p *programPlan) []insn.Insn {
 func (c *compiler) layOutPrograms() {
 	for _, p := range c.programs {
 		a := &attr{order: c.order}
-		a.u32(progLoadType, p.Kind.Type)
-		a.u32(progLoadInsnCnt, uint32(len(p.Insns)))
-		a.u32(progLoadFlags, p.Kind.Flags)
-		a.name(progLoadName, p.Name)
-		a.u32(progLoadAttachType, p.Kind.ExpectedAttachType)
+		a.u32(uapi.ProgLoadType, uint32(p.Kind.Type))
+		a.u32(uapi.ProgLoadInsnCnt, uint32(len(p.Insns)))
+		a.u32(uapi.ProgLoadFlags, uint32(p.Kind.Flags))
+		a.name(uapi.ProgLoadName, p.Name)
+		a.u32(uapi.ProgLoadAttachType, uint32(p.Kind.ExpectedAttachType))
 		if p.StructOps != nil {
-			a.u32(progLoadAttachType, uint32(c.mapPlans[p.StructOps].ops.members[p.Member]))
+			a.u32(uapi.ProgLoadAttachType, uint32(c.mapPlans[p.StructOps].ops.members[p.Member]))
 		}
 		if p.attach != nil {
-			a.reserve(progLoadAttachBTFObjFD + 4)
+			a.reserve(uapi.ProgLoadAttachBTFObjFD + 4)
 		}
 		if c.btf != nil && len(p.Funcs) > 0 {
-			a.u32(progLoadFuncInfoRecSize, funcInfoSize)
-			a.u32(progLoadFuncInfoCnt, uint32(len(p.Funcs)))
+			a.u32(uapi.ProgLoadFuncInfoRecSize, uapi.FuncInfoSize)
+			a.u32(uapi.ProgLoadFuncInfoCnt, uint32(len(p.Funcs)))
 			if len(p.Lines) > 0 {
-				a.u32(progLoadLineInfoRecSize, lineInfoSize)
-				a.u32(progLoadLineInfoCnt, uint32(len(p.Lines)))
+				a.u32(uapi.ProgLoadLineInfoRecSize, uapi.LineInfoSize)
+				a.u32(uapi.ProgLoadLineInfoCnt, uint32(len(p.Lines)))
 			}
 		}
 		if len(p.Relos) > 0 {
-			a.u32(progLoadCORECnt, uint32(len(p.Relos)))
-			a.u32(progLoadCORERecSize, coreReloSize)
+			a.u32(uapi.ProgLoadCOREReloCnt, uint32(len(p.Relos)))
+			a.u32(uapi.ProgLoadCOREReloRecSize, uapi.COREReloSize)
 		}
 		if c.usesFDArray(p) {
-			a.reserve(progLoadFDArray + 8)
+			a.reserve(uapi.ProgLoadFDArray + 8)
 		}
 		p.attr, p.size = c.blob.add(a.data, 8), len(a.data)
 	}
@@ -195,7 +186,7 @@ func (c *compiler) layOutInfo() {
 // loadPrograms emits the loading of all programs.
 func (c *compiler) loadPrograms() {
 	for _, p := range c.programs {
-		c.code.sys(cmdProgLoad, p.attr, p.size)
+		c.code.sys(uapi.CmdProgLoad, p.attr, p.size)
 		c.keep(c.slots.ofProgram(p.index), ctxOffset(len(c.maps)+p.index))
 	}
 }

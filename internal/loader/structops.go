@@ -8,6 +8,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // The kernel keeps a struct_ops table behind a header, aligned to its cache line (struct bpf_struct_ops_value,
@@ -16,9 +17,6 @@ const (
 	structOpsHeader = 64
 	cacheLine       = 64
 )
-
-// flagModuleValue is BPF_F_VTYPE_BTF_OBJ_FD: the type of a struct_ops map's value is a module's.
-const flagModuleValue = 1 << 15
 
 // structOpsPlan is how a struct_ops map is made.
 type structOpsPlan struct {
@@ -107,7 +105,7 @@ func (s *structOpsPlan) copyMember(spec *btf.Spec, from *btf.Type, i int, to *bt
 // layOutStructOps puts the table into the blob.
 func (c *compiler) layOutStructOps(m *object.Map, s *structOpsPlan) {
 	s.at = c.blob.add(s.data, 8)
-	if m.Flags&object.MapLink == 0 {
+	if m.Flags&uapi.MapFlagLink == 0 {
 		return // filling it would attach it
 	}
 	s.update = c.layOutUpdate(0)
@@ -129,7 +127,7 @@ func (c *compiler) fillStructOps() {
 			c.code.emit(insn.Insn{Op: insn.LoadW, Dst: insn.R1, Src: regBlob, Off: d})
 			c.code.store(insn.StoreDW, p.ops.at+f.off, insn.R1)
 		}
-		c.code.sys(cmdMapUpdateElem, p.ops.update.attr, p.ops.update.size)
+		c.code.sys(uapi.CmdMapUpdateElem, p.ops.update.attr, p.ops.update.size)
 	}
 }
 
@@ -137,16 +135,16 @@ func (c *compiler) fillStructOps() {
 func (p *mapPlan) addLookupTargets() {
 	if p.ops != nil {
 		v := p.ops.value
-		v.ids = append(v.ids, p.attr+mapCreateVmlinuxValue)
-		v.fds = append(v.fds, p.attr+mapCreateValueTypeBTFFD)
-		v.flags = append(v.flags, flag{p.attr + mapCreateFlags, p.Flags | flagModuleValue})
+		v.ids = append(v.ids, p.attr+uapi.MapCreateKernelValueTypeID)
+		v.fds = append(v.fds, p.attr+uapi.MapCreateValueTypeBTFFD)
+		v.flags = append(v.flags, flag{p.attr + uapi.MapCreateFlags, uint32(p.Flags | uapi.MapFlagValueTypeBTFObjFD)})
 	}
 }
 
 // addLookupTargets says where the answer about a program's attach target goes.
 func (p *programPlan) addLookupTargets() {
 	if p.attach != nil {
-		p.attach.ids = append(p.attach.ids, p.attr+progLoadAttachBTFID)
-		p.attach.fds = append(p.attach.fds, p.attr+progLoadAttachBTFObjFD)
+		p.attach.ids = append(p.attach.ids, p.attr+uapi.ProgLoadAttachBTFID)
+		p.attach.fds = append(p.attach.fds, p.attr+uapi.ProgLoadAttachBTFObjFD)
 	}
 }

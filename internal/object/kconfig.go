@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // readKconfigMap lays out the map .kconfig and fills it with the values that were declared for the build.
@@ -55,8 +56,8 @@ func (r *reader) readKconfigMap() error {
 	}
 	r.kconfig = &Map{
 		Name: ".kconfig", KernelName: r.dataMapName(".kconfig"), Section: ".kconfig",
-		Type: MapArray, KeySize: 4, ValueSize: end, MaxEntries: 1,
-		Flags: MapReadOnlyProg | MapMmapable, Data: data, Freeze: true,
+		Type: uapi.MapTypeArray, KeySize: 4, ValueSize: end, MaxEntries: 1,
+		Flags: uapi.MapFlagReadOnlyProg | uapi.MapFlagMmapable, Data: data, Freeze: true,
 		ValueType: r.kconfigSection(vars, end),
 	}
 	r.Maps = append(r.Maps, r.kconfig)

@@ -8,37 +8,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
-)
-
-// Map types (enum bpf_map_type) that need care; all others are passed on as they are.
-const (
-	MapArray          = 2
-	MapProgArray      = 3
-	MapPerfEventArray = 4
-	MapPercpuArray    = 6
-	MapStackTrace     = 7
-	MapCgroupArray    = 8
-	MapArrayOfMaps    = 12
-	MapHashOfMaps     = 13
-	MapDevmap         = 14
-	MapSockmap        = 15
-	MapCpumap         = 16
-	MapXskmap         = 17
-	MapSockhash       = 18
-	MapQueue          = 22
-	MapStack          = 23
-	MapDevmapHash     = 25
-	MapStructOps      = 26
-	MapRingbuf        = 27
-	MapUserRingbuf    = 31
-	MapArena          = 33
-)
-
-// Map flags (include/uapi/linux/bpf.h).
-const (
-	MapReadOnlyProg = 1 << 7  // BPF_F_RDONLY_PROG
-	MapMmapable     = 1 << 10 // BPF_F_MMAPABLE
-	MapLink         = 1 << 13 // BPF_F_LINK
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Sizes that libbpf takes from the machine it runs on, and a signed loader has to fix when it is made.
@@ -49,23 +19,23 @@ const (
 	perfEventCPUs = 4096
 )
 
-// maxMapOffset is the limit of an address within a map's value that every kernel keeps (BPF_MAX_VAR_OFF).
-const maxMapOffset = 1 << 29
-
-// maxKernelName is BPF_OBJ_NAME_LEN less the final zero.
-const maxKernelName = 15
+// maxKernelName is the length of the longest name that the kernel takes.
+const maxKernelName = uapi.ObjNameLen - 1
 
 // hasNoBTF tells the map types that the kernel creates without key and value types.
-func hasNoBTF(typ uint32) bool {
+func hasNoBTF(typ uapi.MapType) bool {
 	switch typ {
-	case MapPerfEventArray, MapCgroupArray, MapStackTrace, MapArrayOfMaps, MapHashOfMaps, MapDevmap, MapDevmapHash, MapCpumap,
-		MapXskmap, MapSockmap, MapSockhash, MapQueue, MapStack, MapArena:
+	case uapi.MapTypePerfEventArray, uapi.MapTypeCgroupArray, uapi.MapTypeStackTrace, uapi.MapTypeArrayOfMaps,
+		uapi.MapTypeHashOfMaps, uapi.MapTypeDevMap, uapi.MapTypeDevMapHash, uapi.MapTypeCPUMap, uapi.MapTypeXSKMap,
+		uapi.MapTypeSockMap, uapi.MapTypeSockHash, uapi.MapTypeQueue, uapi.MapTypeStack, uapi.MapTypeArena:
 		return true
 	}
 	return false
 }
 
-func isMapOfMaps(typ uint32) bool { return typ == MapArrayOfMaps || typ == MapHashOfMaps }
+func isMapOfMaps(typ uapi.MapType) bool {
+	return typ == uapi.MapTypeArrayOfMaps || typ == uapi.MapTypeHashOfMaps
+}
 
 // readMaps reads the definitions in section .maps: each is a variable whose type's members say what the map is.
 func (r *reader) readMaps() error {
@@ -93,7 +63,7 @@ func (r *reader) readMaps() error {
 		}
 		r.maps[r.mapsSec] = append(r.maps[r.mapsSec], mapAt{m.Offset, uint64(m.Size), def})
 		r.Maps = append(r.Maps, def)
-		if def.Type == MapArena {
+		if def.Type == uapi.MapTypeArena {
 			if r.arena != nil {
 				return r.errorf("map "+v.Name, "is a second arena, beside %s: an object may have one", r.arena.Name)
 			}
@@ -114,13 +84,13 @@ func (r *reader) mapDefinition(m *Map, typ btf.ID, inner bool) error {
 		var err error
 		switch f.Name {
 		case "type":
-			m.Type, err = r.defUint(f.Type)
+			err = r.defNumber((*uint32)(&m.Type), f.Type)
 		case "max_entries":
-			m.MaxEntries, err = r.defUint(f.Type)
+			err = r.defNumber(&m.MaxEntries, f.Type)
 		case "map_flags":
-			m.Flags, err = r.defUint(f.Type)
+			err = r.defNumber((*uint32)(&m.Flags), f.Type)
 		case "numa_node":
-			m.NUMANode, err = r.defUint(f.Type)
+			err = r.defNumber(&m.NUMANode, f.Type)
 		case "key_size":
 			err = r.defSize(&m.KeySize, f.Type)
 		case "value_size":
@@ -152,9 +122,9 @@ func (r *reader) mapDefinition(m *Map, typ btf.ID, inner bool) error {
 		return errors.New("has no member type: __uint(type, BPF_MAP_TYPE_...)")
 	}
 	switch m.Type {
-	case MapRingbuf, MapUserRingbuf:
+	case uapi.MapTypeRingBuf, uapi.MapTypeUserRingBuf:
 		m.MaxEntries = ringbufSize(m.MaxEntries)
-	case MapPerfEventArray:
+	case uapi.MapTypePerfEventArray:
 		if m.MaxEntries == 0 {
 			m.MaxEntries = perfEventCPUs
 		}
@@ -175,6 +145,12 @@ func (r *reader) defUint(id btf.ID) (uint32, error) {
 		}
 	}
 	return 0, errors.New("want __uint(name, number)")
+}
+
+// defNumber reads such a number into to.
+func (r *reader) defNumber(to *uint32, id btf.ID) (err error) {
+	*to, err = r.defUint(id)
+	return err
 }
 
 // defUlong reads a number that __ulong(name, number) encodes, as the value of an enumerator, or __uint.
@@ -212,7 +188,7 @@ func setSize(size *uint32, n uint32) error {
 
 // defValues reads the declaration of a map's initial contents: what they are; relocateMaps finds which.
 func (r *reader) defValues(m *Map, id btf.ID) error {
-	if !isMapOfMaps(m.Type) && m.Type != MapProgArray {
+	if !isMapOfMaps(m.Type) && m.Type != uapi.MapTypeProgArray {
 		return errors.New("only maps of maps and of programs have values")
 	}
 	if err := setSize(&m.ValueSize, 4); err != nil {
@@ -226,7 +202,7 @@ func (r *reader) defValues(m *Map, id btf.ID) error {
 	if p.Kind != btf.Ptr {
 		return errors.New("want an array of pointers")
 	}
-	if m.Type == MapProgArray {
+	if m.Type == uapi.MapTypeProgArray {
 		if r.BTF.Types[r.BTF.Strip(p.Ref)].Kind != btf.FuncProto {
 			return errors.New("want pointers to functions")
 		}
@@ -267,7 +243,7 @@ func (r *reader) addSlot(at mapAt, off uint64, sym elf.Symbol) error {
 	}
 	slot := Slot{Index: uint32(off-values) / 8}
 	switch {
-	case at.m.Type == MapProgArray:
+	case at.m.Type == uapi.MapTypeProgArray:
 		f := r.funcAt[location{sym.Section, sym.Value}]
 		if f == nil || f.program == nil {
 			return fmt.Errorf("value %d: %s is not a program", slot.Index, sym.Name)
@@ -282,7 +258,7 @@ func (r *reader) addSlot(at mapAt, off uint64, sym elf.Symbol) error {
 		if slot.Map == nil {
 			return fmt.Errorf("value %d: %s is not a map of section .maps", slot.Index, sym.Name)
 		}
-		if at.m.Type == MapHashOfMaps && at.m.KeySize != 4 {
+		if at.m.Type == uapi.MapTypeHashOfMaps && at.m.KeySize != 4 {
 			return fmt.Errorf("keys of %d bytes, and values are numbered by keys of 4", at.m.KeySize)
 		}
 	default:
@@ -319,8 +295,8 @@ func (r *reader) readDataMaps() error {
 		if r.BTF != nil {
 			m.ValueType = r.BTF.Find(btf.DataSec, sec.Name)
 		}
-		if m.Type == MapArray && r.visible(m.ValueType) {
-			m.Flags |= MapMmapable
+		if m.Type == uapi.MapTypeArray && r.visible(m.ValueType) {
+			m.Flags |= uapi.MapFlagMmapable
 		}
 		index := elf.SectionIndex(i)
 		r.maps[index] = append(r.maps[index], mapAt{0, sec.Size, m})
@@ -337,13 +313,13 @@ func dataMap(sec *elf.Section) *Map {
 	}
 	switch {
 	case sec.Type == elf.SHT_PROGBITS && is(".data"):
-		return &Map{Type: MapArray}
+		return &Map{Type: uapi.MapTypeArray}
 	case sec.Type == elf.SHT_PROGBITS && is(".rodata"):
-		return &Map{Type: MapArray, Flags: MapReadOnlyProg, Freeze: true}
+		return &Map{Type: uapi.MapTypeArray, Flags: uapi.MapFlagReadOnlyProg, Freeze: true}
 	case sec.Type == elf.SHT_PROGBITS && is(".percpu"):
-		return &Map{Type: MapPercpuArray}
+		return &Map{Type: uapi.MapTypePerCPUArray}
 	case sec.Type == elf.SHT_NOBITS && is(".bss"):
-		return &Map{Type: MapArray}
+		return &Map{Type: uapi.MapTypeArray}
 	}
 	return nil
 }
@@ -406,7 +382,7 @@ func (r *reader) readArenaData(index elf.SectionIndex, sec *elf.Section) error {
 	if need > size {
 		return r.errorf("map "+r.arena.Name, "%d pages do not hold arena variables of %d bytes", r.arena.MaxEntries, len(data))
 	}
-	if offset := size - need; offset < maxMapOffset {
+	if offset := size - need; offset < uapi.MaxVarOff {
 		r.arena.DataOffset = uint32(offset)
 	}
 	r.arena.Data, r.arenaSec = data, index

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // ErrObject is in the chain of every error about an object's contents.
@@ -38,11 +39,11 @@ type Object struct {
 type Map struct {
 	Name       string // in the source
 	KernelName string // at most 15 bytes
-	Type       uint32
+	Type       uapi.MapType
 	KeySize    uint32
 	ValueSize  uint32
 	MaxEntries uint32
-	Flags      uint32
+	Flags      uapi.MapFlags
 	NUMANode   uint32
 	Extra      uint64
 	Pinning    uint32

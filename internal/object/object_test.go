@@ -12,6 +12,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // kconfig are values for the fixture kconfig.bpf.o.
@@ -62,15 +63,15 @@ func TestSections(t *testing.T) {
 		kind    SectionKind
 		attach  string
 	}{
-		{"on_socket", SectionKind{Type: ProgSocketFilter}, ""},
-		{"on_uprobe_s", SectionKind{Type: ProgKprobe, Flags: FlagSleepable}, ""},
-		{"on_kprobe_multi", SectionKind{Type: ProgKprobe, ExpectedAttachType: 42}, ""},
-		{"on_tp_btf", SectionKind{Type: ProgTracing, ExpectedAttachType: 23, AttachBTF: true}, "sched_process_exec"},
-		{"on_lsm_s", SectionKind{Type: ProgLSM, ExpectedAttachType: 27, Flags: FlagSleepable, AttachBTF: true}, "file_open"},
-		{"on_iter", SectionKind{Type: ProgTracing, ExpectedAttachType: 28, AttachBTF: true}, "task"},
-		{"on_xdp_frags", SectionKind{Type: ProgXDP, ExpectedAttachType: 37, Flags: FlagXDPHasFrags}, ""},
-		{"on_connect4", SectionKind{Type: ProgCgroupSockAddr, ExpectedAttachType: 10}, ""},
-		{"on_syscall", SectionKind{Type: ProgSyscall, Flags: FlagSleepable}, ""},
+		{"on_socket", SectionKind{Type: uapi.ProgTypeSocketFilter}, ""},
+		{"on_uprobe_s", SectionKind{Type: uapi.ProgTypeKprobe, Flags: uapi.ProgFlagSleepable}, ""},
+		{"on_kprobe_multi", SectionKind{Type: uapi.ProgTypeKprobe, ExpectedAttachType: uapi.AttachTraceKprobeMulti}, ""},
+		{"on_tp_btf", SectionKind{Type: uapi.ProgTypeTracing, ExpectedAttachType: uapi.AttachTraceRawTP, AttachBTF: true}, "sched_process_exec"},
+		{"on_lsm_s", SectionKind{Type: uapi.ProgTypeLSM, ExpectedAttachType: uapi.AttachLSMMAC, Flags: uapi.ProgFlagSleepable, AttachBTF: true}, "file_open"},
+		{"on_iter", SectionKind{Type: uapi.ProgTypeTracing, ExpectedAttachType: uapi.AttachTraceIter, AttachBTF: true}, "task"},
+		{"on_xdp_frags", SectionKind{Type: uapi.ProgTypeXDP, ExpectedAttachType: uapi.AttachXDP, Flags: uapi.ProgFlagXDPHasFrags}, ""},
+		{"on_connect4", SectionKind{Type: uapi.ProgTypeCgroupSockAddr, ExpectedAttachType: uapi.AttachCgroupInet4Connect}, ""},
+		{"on_syscall", SectionKind{Type: uapi.ProgTypeSyscall, Flags: uapi.ProgFlagSleepable}, ""},
 	} {
 		p := o.findProgram(t, want.program)
 		qt.Check(t, qt.Equals(p.Kind, want.kind), qt.Commentf("%s", want.program))
@@ -83,7 +84,7 @@ func TestSections(t *testing.T) {
 func TestMapDefinitions(t *testing.T) {
 	o := fixture(t, "maps")
 	m := o.findMap(t, "hash")
-	qt.Check(t, qt.Equals(m.Type, 1))
+	qt.Check(t, qt.Equals(m.Type, uapi.MapTypeHash))
 	qt.Check(t, qt.Equals(m.KeySize, 8))
 	qt.Check(t, qt.Equals(m.ValueSize, 24))
 	qt.Check(t, qt.Equals(o.BTF.Types[m.KeyType].Name, "key"))
@@ -92,7 +93,7 @@ func TestMapDefinitions(t *testing.T) {
 	qt.Check(t, qt.Equals(o.findMap(t, "perf").MaxEntries, perfEventCPUs))
 	qt.Check(t, qt.Equals(o.findMap(t, "bloom").Extra, 3))
 	qt.Check(t, qt.Equals(o.findMap(t, "pinned").Pinning, 1))
-	qt.Check(t, qt.Equals(o.findMap(t, "lpm").Flags, 1))
+	qt.Check(t, qt.Equals(o.findMap(t, "lpm").Flags, uapi.MapFlagNoPrealloc))
 	qt.Check(t, qt.Equals(o.findMap(t, "sized").ValueSize, 24))
 	// The kernel takes no types for these.
 	qt.Check(t, qt.Equals(o.findMap(t, "sockmap").ValueType, 0))
@@ -102,14 +103,14 @@ func TestDataMaps(t *testing.T) {
 	o := fixture(t, "data")
 	for _, want := range []struct {
 		section, kernel string
-		flags           uint32
+		flags           uapi.MapFlags
 		freeze          bool
 	}{
-		{".rodata", "data.rodata", MapReadOnlyProg | MapMmapable, true},
-		{".data", "data.data", MapMmapable, false},
-		{".bss", "data.bss", MapMmapable, false},
-		{".data.custom", ".data.custom", MapMmapable, false},
-		{".rodata.fixed", ".rodata.fixed", MapReadOnlyProg | MapMmapable, true},
+		{".rodata", "data.rodata", uapi.MapFlagReadOnlyProg | uapi.MapFlagMmapable, true},
+		{".data", "data.data", uapi.MapFlagMmapable, false},
+		{".bss", "data.bss", uapi.MapFlagMmapable, false},
+		{".data.custom", ".data.custom", uapi.MapFlagMmapable, false},
+		{".rodata.fixed", ".rodata.fixed", uapi.MapFlagReadOnlyProg | uapi.MapFlagMmapable, true},
 		{".data.hidden", ".data.hidden", 0, false},
 	} {
 		m := o.findMap(t, want.section)
@@ -236,7 +237,7 @@ func TestStructOps(t *testing.T) {
 	o := fixture(t, "structops")
 	m := o.findMap(t, "ops")
 	qt.Check(t, qt.Equals(m.StructOps.TypeName, "tcp_congestion_ops"))
-	qt.Check(t, qt.Equals(m.Flags, MapLink))
+	qt.Check(t, qt.Equals(m.Flags, uapi.MapFlagLink))
 	qt.Check(t, qt.HasLen(m.StructOps.Programs, 4))
 	p := o.findProgram(t, "ops_undo_cwnd")
 	qt.Check(t, qt.Equals(p.StructOps, m))

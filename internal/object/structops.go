@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // StructOps is what a struct_ops map implements: a table of functions that the kernel calls.
@@ -42,7 +43,7 @@ func (r *reader) readStructOps() error {
 				return r.errorf("struct_ops map "+r.BTF.Types[v.Type].Name, "%w", err)
 			}
 			if m.Disabled = disabled; name == ".struct_ops.link" {
-				m.Flags = MapLink
+				m.Flags = uapi.MapFlagLink
 			}
 			index := elf.SectionIndex(i)
 			r.maps[index] = append(r.maps[index], mapAt{v.Offset, uint64(v.Size), m})
@@ -64,7 +65,7 @@ func (r *reader) structOpsMap(v btf.Member, data []byte, sec elf.SectionIndex) (
 		return nil, errors.New("ends beyond its section")
 	}
 	m := &Map{
-		Name: variable.Name, KernelName: kernelName(variable.Name), Type: MapStructOps, KeySize: 4, MaxEntries: 1,
+		Name: variable.Name, KernelName: kernelName(variable.Name), Type: uapi.MapTypeStructOps, KeySize: 4, MaxEntries: 1,
 		StructOps: &StructOps{
 			TypeName: essentialName(t.Name), Type: id, Programs: map[int]*Program{},
 			Value: append([]byte{}, data[v.Offset:v.Offset+uint64(t.Size)]...),
@@ -76,7 +77,7 @@ func (r *reader) structOpsMap(v btf.Member, data []byte, sec elf.SectionIndex) (
 			return nil
 		}
 		f := r.funcAt[location{sym.Section, sym.Value}]
-		if f == nil || f.program == nil || f.program.Kind.Type != ProgStructOps && f.program.Autoload {
+		if f == nil || f.program == nil || f.program.Kind.Type != uapi.ProgTypeStructOps && f.program.Autoload {
 			return fmt.Errorf("%s is not a program of section struct_ops", sym.Name)
 		}
 		for i, member := range t.Members {

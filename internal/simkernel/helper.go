@@ -7,12 +7,6 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 )
 
-// Helpers that the interpreter knows (enum bpf_func_id), beyond those that package insn names.
-const (
-	fnTracePrintk  = 6
-	fnCopyFromUser = 148
-)
-
 // helpers are the functions that a loader may call, by number.
 var helpers = map[int32]struct {
 	name string
@@ -20,13 +14,13 @@ var helpers = map[int32]struct {
 	args int
 	call func(m *machine, r [5]uint64) int64
 }{
-	fnTracePrintk:             {"bpf_trace_printk", 2, (*machine).tracePrintk},
-	insn.FnProbeReadKernel:    {"bpf_probe_read_kernel", 3, (*machine).probeReadKernel},
-	fnCopyFromUser:            {"bpf_copy_from_user", 3, (*machine).copyFromUser},
-	insn.FnSysBPF:             {"bpf_sys_bpf", 3, (*machine).callSysBPF},
-	insn.FnBTFFindByNameKind:  {"bpf_btf_find_by_name_kind", 4, (*machine).btfFind},
-	insn.FnSysClose:           {"bpf_sys_close", 1, (*machine).sysClose},
-	insn.FnKallsymsLookupName: {"bpf_kallsyms_lookup_name", 4, (*machine).kallsyms},
+	helperTracePrintk:        {"bpf_trace_printk", 2, (*machine).tracePrintk},
+	helperProbeReadKernel:    {"bpf_probe_read_kernel", 3, (*machine).probeReadKernel},
+	helperCopyFromUser:       {"bpf_copy_from_user", 3, (*machine).copyFromUser},
+	helperSysBPF:             {"bpf_sys_bpf", 3, (*machine).callSysBPF},
+	helperBTFFindByNameKind:  {"bpf_btf_find_by_name_kind", 4, (*machine).btfFind},
+	helperSysClose:           {"bpf_sys_close", 1, (*machine).sysClose},
+	helperKallsymsLookupName: {"bpf_kallsyms_lookup_name", 4, (*machine).kallsyms},
 }
 
 // HelperName returns the name of a helper that loaders call, or "helper N".

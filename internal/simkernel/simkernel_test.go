@@ -10,6 +10,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // outcome is a result in short: "load EPERM".
@@ -207,11 +208,11 @@ func small(insns ...insn.Insn) simkernel.Loader {
 }
 
 // The pieces of small loaders.
-func mov(dst uint8, v int32) insn.Insn   { return insn.Insn{Op: insn.MovK, Dst: dst, Imm: v} }
-func movR(dst, src uint8) insn.Insn      { return insn.Insn{Op: insn.MovX, Dst: dst, Src: src} }
-func callHelper(fn int32) insn.Insn      { return insn.Insn{Op: insn.Call, Imm: fn} }
-func add(dst uint8, v int32) insn.Insn   { return insn.Insn{Op: insn.AddK, Dst: dst, Imm: v} }
-func imm64(dst uint8, v int32) insn.Insn { return insn.Insn{Op: insn.LoadImm64, Dst: dst, Imm: v} }
+func mov(dst uint8, v int32) insn.Insn    { return insn.Insn{Op: insn.MovK, Dst: dst, Imm: v} }
+func movR(dst, src uint8) insn.Insn       { return insn.Insn{Op: insn.MovX, Dst: dst, Src: src} }
+func callHelper(fn uapi.Helper) insn.Insn { return insn.Insn{Op: insn.Call, Imm: int32(fn)} }
+func add(dst uint8, v int32) insn.Insn    { return insn.Insn{Op: insn.AddK, Dst: dst, Imm: v} }
+func imm64(dst uint8, v int32) insn.Insn  { return insn.Insn{Op: insn.LoadImm64, Dst: dst, Imm: v} }
 func blobAt(dst uint8) insn.Insn {
 	return insn.Insn{Op: insn.LoadImm64, Dst: dst, Src: insn.PseudoMapIdxValue}
 }
@@ -234,7 +235,7 @@ func concat(parts ...[]insn.Insn) (all []insn.Insn) {
 // sys calls bpf_sys_bpf with the attributes at an offset of the blob.
 func sys(cmd, attr, size int32) []insn.Insn {
 	return []insn.Insn{
-		mov(insn.R1, cmd), blobAt(insn.R2), second32(attr), mov(insn.R3, size), callHelper(insn.FnSysBPF),
+		mov(insn.R1, cmd), blobAt(insn.R2), second32(attr), mov(insn.R3, size), callHelper(uapi.HelperSysBPF),
 	}
 }
 
@@ -273,20 +274,20 @@ func TestFaults(t *testing.T) {
 		{"leak", concat(sys(0, 0, 72), []insn.Insn{zero, exit}), `instruction 4 .*: the descriptor of map "" is left open`},
 		{"leak on failure", concat(sys(0, 0, 72), []insn.Insn{mov(insn.R0, -1), exit}), `instruction 4 .*: the descriptor of map "" is left open`},
 		{"double close", concat(sys(0, 0, 72), []insn.Insn{
-			movR(insn.R6, insn.R0), movR(insn.R1, insn.R6), callHelper(insn.FnSysClose),
-			movR(insn.R1, insn.R6), callHelper(insn.FnSysClose), exit,
+			movR(insn.R6, insn.R0), movR(insn.R1, insn.R6), callHelper(uapi.HelperSysClose),
+			movR(insn.R1, insn.R6), callHelper(uapi.HelperSysClose), exit,
 		}), `instruction 9 .*: closes descriptor 5, which is not open`},
-		{"closes the host's", []insn.Insn{mov(insn.R1, 3), callHelper(insn.FnSysClose), exit}, `.*: closes descriptor 3, which the host opened`},
+		{"closes the host's", []insn.Insn{mov(insn.R1, 3), callHelper(uapi.HelperSysClose), exit}, `.*: closes descriptor 3, which the host opened`},
 		{"tells nonsense", []insn.Insn{{Op: insn.StoreIW, Dst: insn.R1, Off: 24, Imm: 77}, zero, exit},
 			`instruction 0 .*: leaves 77 in the context at 24, which is no descriptor of its own`},
 		{"tells twice", []insn.Insn{
-			movR(insn.R6, insn.R1), mov(insn.R1, 0), blobAt(insn.R2), second, mov(insn.R3, 72), callHelper(insn.FnSysBPF),
+			movR(insn.R6, insn.R1), mov(insn.R1, 0), blobAt(insn.R2), second, mov(insn.R3, 72), callHelper(uapi.HelperSysBPF),
 			{Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 24}, {Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 28}, zero, exit,
 		}, `instruction 7 .*: leaves 5 in the context at 28, .*`},
 		{"printk without argument", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 300), callHelper(6), exit}, `.*: the format: 300 bytes .*`},
 		{"program outside", concat(sys(5, 96, 48), []insn.Insn{exit}), `.*: the instructions of program "": 8 bytes at address 0x0, where nothing is`},
 		{"BTF outside", concat(sys(18, 224, 32), []insn.Insn{exit}), `.*: the BTF: .*`},
-		{"name outside", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 100), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(insn.FnBTFFindByNameKind), exit},
+		{"name outside", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 100), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(uapi.HelperBTFFindByNameKind), exit},
 			`.*: the name: 100 bytes at blob\+192 .*`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -345,16 +346,16 @@ func TestPrograms(t *testing.T) {
 			mov(insn.R6, 5), mov(insn.R1, 7), {Op: insn.Call, Src: insn.PseudoCall, Imm: 2}, {Op: insn.AddX, Dst: insn.R0, Src: insn.R6}, exit,
 			mov(insn.R6, 100), {Op: insn.StoreDW, Dst: insn.R10, Src: insn.R1, Off: -8}, {Op: insn.LoadDW, Dst: insn.R0, Src: insn.R10, Off: -8}, exit,
 		}, 12},
-		{"no such descriptor", []insn.Insn{mov(insn.R1, -1), callHelper(insn.FnSysClose), exit}, -9},
+		{"no such descriptor", []insn.Insn{mov(insn.R1, -1), callHelper(uapi.HelperSysClose), exit}, -9},
 		{"sign extension", []insn.Insn{{Op: insn.StoreIB, Dst: insn.R10, Off: -1, Imm: -2}, {Op: 0x91, Dst: insn.R0, Src: insn.R10, Off: -1}, exit}, -2},
-		{"unreadable", []insn.Insn{movR(insn.R1, insn.R10), add(insn.R1, -8), mov(insn.R2, 8), mov(insn.R3, 0), callHelper(insn.FnProbeReadKernel), exit}, -14},
+		{"unreadable", []insn.Insn{movR(insn.R1, insn.R10), add(insn.R1, -8), mov(insn.R2, 8), mov(insn.R3, 0), callHelper(uapi.HelperProbeReadKernel), exit}, -14},
 		{"zeroed", []insn.Insn{
-			movR(insn.R1, insn.R10), add(insn.R1, -8), mov(insn.R2, 8), mov(insn.R3, 0), callHelper(insn.FnProbeReadKernel),
+			movR(insn.R1, insn.R10), add(insn.R1, -8), mov(insn.R2, 8), mov(insn.R3, 0), callHelper(uapi.HelperProbeReadKernel),
 			{Op: insn.LoadDW, Dst: insn.R0, Src: insn.R10, Off: -8}, exit,
 		}, 0},
-		{"flags", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 12), mov(insn.R3, 4), mov(insn.R4, 1), callHelper(insn.FnBTFFindByNameKind), exit}, -22},
-		{"unterminated", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 4), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(insn.FnBTFFindByNameKind), exit}, -22},
-		{"found", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 12), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(insn.FnBTFFindByNameKind), exit}, 1000},
+		{"flags", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 12), mov(insn.R3, 4), mov(insn.R4, 1), callHelper(uapi.HelperBTFFindByNameKind), exit}, -22},
+		{"unterminated", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 4), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(uapi.HelperBTFFindByNameKind), exit}, -22},
+		{"found", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 12), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(uapi.HelperBTFFindByNameKind), exit}, 1000},
 		{"too large", concat(sys(0, 0, 256), []insn.Insn{exit}), -7}, // there is a name beyond the union
 		{"name", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIB, Dst: insn.R1, Off: 28, Imm: '/'}}, sys(0, 0, 72), []insn.Insn{exit}), -22},
 		{"no entries", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Off: 12}}, sys(0, 0, 72), []insn.Insn{exit}), -22},

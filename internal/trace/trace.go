@@ -318,9 +318,9 @@ func Sleepable(p *simkernel.Prog) bool {
 func Fingerprint(p *simkernel.Prog) string {
 	code := slices.Clone(p.Insns)
 	for i := range p.Refs {
-		clear(code[i*insn.Size+2 : (i+1)*insn.Size]) // offset and immediate
+		clear(code[i*insn.Size+insn.OffAt : (i+1)*insn.Size]) // offset and immediate
 		if code[i*insn.Size] == insn.LoadImm64 && !p.Refs[i].Value {
-			clear(code[(i+1)*insn.Size+4 : (i+2)*insn.Size])
+			clear(code[(i+1)*insn.Size+insn.ImmAt : (i+2)*insn.Size])
 		}
 	}
 	return fmt.Sprintf("%.4x", sha256.Sum256(code))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // smallBundle writes a bundle whose payload loader makes a map and leaves its descriptor, or forgets it.
@@ -29,7 +30,7 @@ func smallBundle(t *testing.T, leak bool) string {
 	insns := []insn.Insn{
 		{Op: insn.MovX, Dst: insn.R6, Src: insn.R1},
 		{Op: insn.MovK, Dst: insn.R1}, {Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, {}, {Op: insn.MovK, Dst: insn.R3, Imm: 72},
-		{Op: insn.Call, Imm: insn.FnSysBPF}, {Op: insn.JsltK, Dst: insn.R0, Off: 2},
+		{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)}, {Op: insn.JsltK, Dst: insn.R0, Off: 2},
 		{Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 24}, {Op: insn.MovK, Dst: insn.R0}, {Op: insn.Exit},
 	}
 	if leak {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // asLoader is a payload loader that makes a map, "return bpf_sys_bpf(BPF_MAP_CREATE, the blob, 72)", after what it gets.
@@ -19,7 +20,7 @@ func asLoader(before ...insn.Insn) []byte {
 		insn.Insn{Op: insn.MovK, Dst: insn.R1},
 		insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
 		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72},
-		insn.Insn{Op: insn.Call, Imm: insn.FnSysBPF},
+		insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)},
 		insn.Insn{Op: insn.Exit})...)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 //go:embed testdata/key.der
@@ -156,7 +157,7 @@ var broken = []struct {
 	{"long jump", []insn.Insn{mov(0), {Op: insn.JaLong, Imm: 1}, mov(1), exit}},
 	{"no result", []insn.Insn{exit}},
 	{"register without a value", []insn.Insn{{Op: insn.MovX, Src: insn.R7}, exit}},
-	{"argument after a call", []insn.Insn{{Op: insn.MovK, Dst: insn.R1, Imm: -1}, {Op: insn.Call, Imm: insn.FnSysClose}, {Op: insn.MovX, Src: insn.R1}, exit}},
+	{"argument after a call", []insn.Insn{{Op: insn.MovK, Dst: insn.R1, Imm: -1}, {Op: insn.Call, Imm: int32(uapi.HelperSysClose)}, {Op: insn.MovX, Src: insn.R1}, exit}},
 	{"above the stack", []insn.Insn{{Op: insn.StoreIW, Dst: insn.R10}, mov(0), exit}},
 	{"below the stack", []insn.Insn{{Op: insn.StoreIW, Dst: insn.R10, Off: -516}, mov(0), exit}},
 	{"beyond the map", []insn.Insn{{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapIdxValue}, {Imm: 250}, {Op: insn.LoadDW, Src: insn.R1}, exit}},

@@ -13,6 +13,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Magic is what the variable of Variable holds.
@@ -34,7 +35,7 @@ func Minimal(order binary.ByteOrder) (*bundle.Bundle, error) {
 // Array has a program, and an array "amap" of 4 elements that it does not fill.
 func Array(order binary.ByteOrder) (*bundle.Bundle, error) {
 	return compile(order, "array", probe(), &object.Map{
-		Name: "amap", KernelName: "amap", Type: object.MapArray, KeySize: 4, ValueSize: 8, MaxEntries: 4,
+		Name: "amap", KernelName: "amap", Type: uapi.MapTypeArray, KeySize: 4, ValueSize: 8, MaxEntries: 4,
 	})
 }
 
@@ -43,7 +44,7 @@ func Variable(order binary.ByteOrder) (*bundle.Bundle, error) {
 	data := make([]byte, 8)
 	order.PutUint64(data, Magic)
 	return compile(order, "variable", probe(), &object.Map{
-		Name: ".data", KernelName: "variable.data", Type: object.MapArray, KeySize: 4, ValueSize: 8, MaxEntries: 1,
+		Name: ".data", KernelName: "variable.data", Type: uapi.MapTypeArray, KeySize: 4, ValueSize: 8, MaxEntries: 1,
 		Section: ".data", Data: data,
 	})
 }
@@ -58,7 +59,7 @@ const (
 func Verdict(order binary.ByteOrder) (*bundle.Bundle, error) {
 	return compile(order, "verdict", &object.Program{
 		Name: "verdict", Section: "syscall", Autoload: true,
-		Kind:  object.SectionKind{Type: object.ProgSyscall, Flags: object.FlagSleepable},
+		Kind:  object.SectionKind{Type: uapi.ProgTypeSyscall, Flags: uapi.ProgFlagSleepable},
 		Insns: []insn.Insn{Return(Deny), {Op: insn.Exit}},
 	})
 }
@@ -68,7 +69,7 @@ func Return(v int32) insn.Insn { return insn.Insn{Op: insn.MovK, Dst: insn.R0, I
 
 func probe() *object.Program {
 	return &object.Program{
-		Name: "probe", Section: "socket", Autoload: true, Kind: object.SectionKind{Type: object.ProgSocketFilter},
+		Name: "probe", Section: "socket", Autoload: true, Kind: object.SectionKind{Type: uapi.ProgTypeSocketFilter},
 		Insns: []insn.Insn{Return(0), {Op: insn.Exit}},
 	}
 }

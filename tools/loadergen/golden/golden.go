@@ -14,6 +14,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Text returns the golden text of a bundle.
@@ -260,7 +261,7 @@ func (d *lister) jump(pc int, in insn.Insn) string {
 			continue
 		}
 		if c, ok := d.Comparison(p); ok {
-			if c.Off == flow.OffExcl {
+			if c.Off == uapi.BPFMapExcl {
 				return text + " ; check: exclusive"
 			}
 			if c.With == c.Want {
@@ -333,7 +334,7 @@ func (d *lister) place(in insn.Insn, at flow.Value, base uint8) string {
 		}
 		return fmt.Sprintf("%s stack%+d", width, off)
 	case flow.MapPtr:
-		if off == flow.OffExcl {
+		if off == uapi.BPFMapExcl {
 			return width + " map.excl"
 		}
 		return fmt.Sprintf("%s map.sha[%d]", width, off)
@@ -356,7 +357,7 @@ func (d *lister) placeInBlob(off int64) string {
 		}
 	}
 	if strings.HasPrefix(r.What, "instructions") {
-		return fmt.Sprintf("%s, insn %d%s", r.What, off/insn.Size, map[int64]string{0: "", 1: " registers", 2: " off", 4: " imm"}[off%insn.Size])
+		return fmt.Sprintf("%s, insn %d%s", r.What, off/insn.Size, map[int64]string{insn.RegsAt: " registers", insn.OffAt: " off", insn.ImmAt: " imm"}[off%insn.Size])
 	}
 	if off == 0 {
 		return r.What
