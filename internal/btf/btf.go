@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ID is the index of a type; 0 is void.
@@ -55,6 +56,7 @@ const (
 	headerLen       = 24
 	maxStringOffset = 1<<24 - 1 // BTF_MAX_NAME_OFFSET, include/uapi/linux/btf.h
 	maxTypes        = 1<<20 - 1 // BTF_MAX_TYPE
+	maxMembers      = 1<<16 - 1 // BTF_MAX_VLEN
 )
 
 // ErrMalformed is in the chain of every error of Parse.
@@ -96,13 +98,14 @@ type Member struct {
 type Spec struct {
 	Order binary.ByteOrder
 	Types []Type
-	// strings is the string section of the input, for offsets that .BTF.ext has.
-	strings []byte
+	// strings is the string section of the input, for offsets that .BTF.ext has, and ends are the places of its zero bytes. All
+	// names share its memory: a short input may have a long string that many types are named by.
+	strings string
+	ends    []uint32
 	base    *Spec // of which this is an extension, or nil
 }
 
-// Parse reads the contents of a .BTF section, in the byte order given. The result shares memory with raw only
-// for strings looked up by offset.
+// Parse reads the contents of a .BTF section, in the byte order given.
 func Parse(raw []byte, order binary.ByteOrder) (*Spec, error) {
 	return parse(raw, order, nil)
 }
@@ -127,7 +130,7 @@ func parse(raw []byte, order binary.ByteOrder, base *Spec) (*Spec, error) {
 	s := &Spec{
 		Order:   order,
 		Types:   make([]Type, 1, typeLen/16+1),
-		strings: raw[hdrLen+strOff : hdrLen+strOff+strLen],
+		strings: string(raw[hdrLen+strOff : hdrLen+strOff+strLen]),
 		base:    base,
 	}
 	if base != nil {
@@ -140,6 +143,11 @@ func parse(raw []byte, order binary.ByteOrder, base *Spec) (*Spec, error) {
 	}
 	if strLen > 0 && s.strings[strLen-1] != 0 {
 		return bad("string section does not end with a zero byte")
+	}
+	for i := range len(s.strings) {
+		if s.strings[i] == 0 {
+			s.ends = append(s.ends, uint32(i))
+		}
 	}
 	r := reader{data: raw[hdrLen+typeOff : hdrLen+typeOff+typeLen], spec: s}
 	for len(r.data) > 0 {
@@ -252,15 +260,11 @@ func (s *Spec) String(off uint32) (string, error) {
 		}
 		off -= uint32(len(s.base.strings))
 	}
-	if uint64(off) >= uint64(len(s.strings)) {
+	end, _ := slices.BinarySearch(s.ends, off)
+	if end == len(s.ends) { // the last string ends where the section does
 		return "", fmt.Errorf("%w: string offset %d of %d", ErrMalformed, off, len(s.strings))
 	}
-	for i, c := range s.strings[off:] {
-		if c == 0 {
-			return string(s.strings[off : int(off)+i]), nil
-		}
-	}
-	return "", fmt.Errorf("%w: string without an end", ErrMalformed)
+	return s.strings[off:s.ends[end]], nil
 }
 
 // refs appends pointers to all type ids within t.

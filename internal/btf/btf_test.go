@@ -4,6 +4,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/go-quicktest/qt"
@@ -139,6 +141,32 @@ func TestParseRefuses(t *testing.T) {
 	}
 	_, err := Parse(nil, order)
 	qt.Check(t, qt.ErrorIs(err, ErrMalformed))
+}
+
+// Many names may be in one long string: they share its memory.
+func TestSharedStrings(t *testing.T) {
+	const members, long = 1 << 15, 1 << 20
+	types := []uint32{0, uint32(Struct)<<24 | members, 4}
+	for i := range uint32(members) {
+		types = append(types, i+1, 0, 0)
+	}
+	input := raw(binary.LittleEndian, "\x00"+strings.Repeat("x", long)+"\x00", types...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s, err := Parse(input, binary.LittleEndian)
+	runtime.ReadMemStats(&after)
+	qt.Assert(t, qt.IsNil(err))
+	qt.Check(t, qt.HasLen(s.Types[1].Members[0].Name, long))
+	qt.Check(t, qt.HasLen(s.Types[1].Members[members-1].Name, long-members+1))
+	qt.Check(t, qt.IsTrue(after.TotalAlloc-before.TotalAlloc < 20<<20), qt.Commentf("%d bytes", after.TotalAlloc-before.TotalAlloc))
+}
+
+func TestWriterRefusesManyMembers(t *testing.T) {
+	s := &Spec{Order: binary.LittleEndian, Types: []Type{{}, {Kind: DataSec, Name: ".data", Members: make([]Member, 1<<16)}}}
+	w, err := NewWriter(s, []ID{1})
+	qt.Assert(t, qt.IsNil(err))
+	_, err = w.Bytes()
+	qt.Check(t, qt.ErrorMatches(err, "type .data has 65536 members, and BTF can number 65535"))
 }
 
 func FuzzParse(f *testing.F) {

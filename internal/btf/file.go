@@ -57,6 +57,9 @@ func contents(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: an ELF file without a section .BTF: was it compiled with -g, or the kernel with "+
 			"CONFIG_DEBUG_INFO_BTF, and not stripped since?", ErrNoBTF)
 	}
+	if s.Flags&elf.SHF_COMPRESSED != 0 {
+		return nil, fmt.Errorf("%w: section .BTF is compressed", ErrMalformed)
+	}
 	raw, err := s.Data()
 	if err != nil {
 		return nil, fmt.Errorf("%w: section .BTF: %w", ErrMalformed, err)

@@ -109,6 +109,9 @@ func (w *Writer) Bytes() ([]byte, error) {
 		if t.Kind == Func {
 			vlen = t.Extra
 		}
+		if vlen > maxMembers {
+			return nil, fmt.Errorf("type %s has %d members, and BTF can number %d", t.Name, vlen, maxMembers)
+		}
 		info := uint32(t.Kind)<<24 | vlen
 		if t.Flag {
 			info |= 1 << 31

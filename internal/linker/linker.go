@@ -6,13 +6,13 @@
 package linker
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/elffile"
 )
 
 // ErrLink is in the chain of every error about what the inputs contain.
@@ -45,6 +45,9 @@ func Link(inputs []Input) ([]byte, error) {
 		if err := step(); err != nil {
 			return nil, err
 		}
+	}
+	if n := 2*len(l.sections) + 6; n >= int(elf.SHN_LORESERVE) { // with relocations, BTF, symbols and names
+		return nil, fmt.Errorf("%w: %d sections, more than a file can number", ErrLink, n)
 	}
 	return l.write(), nil
 }
@@ -101,7 +104,7 @@ func (o *object) drops(sec elf.SectionIndex, off uint64) bool {
 
 func open(in Input) (*object, error) {
 	o := &object{name: in.Name}
-	f, err := elf.NewFile(bytes.NewReader(in.Raw))
+	f, err := elffile.Open(in.Raw)
 	if err != nil {
 		return nil, o.errorf("ELF", "%w", err)
 	}

@@ -28,15 +28,21 @@ const relSize = 16 // Elf64_Rel {u64 r_offset; u64 r_info}
 func (l *link) relocate() error {
 	for _, o := range l.objects {
 		for _, s := range o.elf.Sections {
-			if s.Type != elf.SHT_REL || int(s.Info) >= len(o.chunks) || o.chunks[s.Info] == nil {
+			if s.Type != elf.SHT_REL && s.Type != elf.SHT_RELA || int(s.Info) >= len(o.chunks) || o.chunks[s.Info] == nil {
 				continue
+			}
+			if s.Type == elf.SHT_RELA {
+				return o.errorf("section "+s.Name, "has addends of its own (SHT_RELA), which objects for BPF do not")
 			}
 			data, err := s.Data()
 			if err != nil {
 				return o.errorf("section "+s.Name, "%w", err)
 			}
-			in := o.chunks[s.Info]
-			for ; len(data) >= relSize; data = data[relSize:] {
+			if len(data)%relSize != 0 {
+				return o.errorf("section "+s.Name, "%d bytes, not a multiple of %d", len(data), relSize)
+			}
+			in, size := o.chunks[s.Info], o.elf.Sections[s.Info].Size
+			for ; len(data) > 0; data = data[relSize:] {
 				off, info := l.order.Uint64(data), l.order.Uint64(data[8:])
 				if o.drops(elf.SectionIndex(s.Info), off) {
 					continue
@@ -46,7 +52,11 @@ func (l *link) relocate() error {
 					return o.errorf("section "+s.Name, "the relocation at %d names symbol %d, which is not linked", off, index)
 				}
 				r := relocation{in.base + off, typ, o.refs[index]}
-				if r.to.base != nil && !l.shift(in.to.data, r, r.to.base.base) {
+				by := uint64(0)
+				if r.to.base != nil {
+					by = r.to.base.base
+				}
+				if off > size || !l.shift(in.to.data, in.base+size, r, by) {
 					return o.errorf("section "+s.Name, "the relocation at %d is of type %d, or outside of its section", off, typ)
 				}
 				in.to.rels = append(in.to.rels, r)
@@ -56,12 +66,12 @@ func (l *link) relocate() error {
 	return nil
 }
 
-// shift adds n bytes to a relocation's addend. It returns false where it cannot.
-func (l *link) shift(data []byte, r relocation, n uint64) bool {
-	if r.off > uint64(len(data)) {
+// shift adds n bytes to a relocation's addend, which has to end before a place in data. It returns false where it cannot.
+func (l *link) shift(data []byte, end uint64, r relocation, n uint64) bool {
+	if end > uint64(len(data)) || r.off > end { // of a section without data, for example
 		return false
 	}
-	at := data[r.off:]
+	at := data[r.off:end]
 	add32 := func(at []byte, n uint64) { l.order.PutUint32(at, l.order.Uint32(at)+uint32(n)) }
 	switch {
 	case r.typ == relLoadImm64 && len(at) >= 2*insn.Size:

@@ -28,8 +28,11 @@ func (l *link) place() error {
 			if s.Flags&elf.SHF_ALLOC == 0 || s.Type != elf.SHT_PROGBITS && s.Type != elf.SHT_NOBITS {
 				continue // debug information, symbols, BTF
 			}
-			if s.Flags&elf.SHF_COMPRESSED != 0 {
-				return o.errorf("section "+s.Name, "is compressed")
+			if s.Name == ".BTF" || s.Name == ".BTF.ext" {
+				return o.errorf("section "+s.Name, "is to be loaded (SHF_ALLOC): it would be in the output twice")
+			}
+			if s.Addralign&(s.Addralign-1) != 0 {
+				return o.errorf("section "+s.Name, "is aligned to %d, not a power of two", s.Addralign)
 			}
 			var data []byte
 			if s.Type == elf.SHT_PROGBITS {
@@ -84,15 +87,15 @@ const (
 // append adds an input section, with padding as its alignment asks for.
 func (s *section) append(in *elf.Section, data []byte) error {
 	align := max(in.Addralign, 1)
-	if align > maxAlign || in.Size > maxSize || s.size > maxSize {
-		return fmt.Errorf("%d bytes, aligned to %d: too much", in.Size, align)
-	}
 	if in.Flags&elf.SHF_EXECINSTR != 0 {
 		align = max(align, insn.Size)
 	}
+	start := (s.size + align - 1) / align * align
+	if align > maxAlign || in.Size > maxSize || start+in.Size > maxSize {
+		return fmt.Errorf("%d bytes, aligned to %d, after %d of other objects: too much", in.Size, align, s.size)
+	}
 	s.flags |= in.Flags
 	s.align = max(s.align, align)
-	start := (s.size + align - 1) / align * align
 	s.size = start + in.Size
 	if in.Type == elf.SHT_NOBITS && s.typ == elf.SHT_NOBITS {
 		return nil

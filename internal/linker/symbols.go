@@ -1,6 +1,12 @@
 package linker
 
-import "debug/elf"
+import (
+	"cmp"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"strconv"
+)
 
 // symbol is a symbol of the output.
 type symbol struct {
@@ -35,9 +41,12 @@ func (l *link) resolve() error {
 	for _, o := range l.objects {
 		o.refs = make([]outgoing, len(o.symbols))
 		for i, s := range o.symbols {
-			var err error
-			if o.refs[i], err = l.take(o, s); err != nil {
-				return err
+			err := o.checkSymbol(s)
+			if err == nil {
+				o.refs[i], err = l.take(o, s)
+			}
+			if err != nil {
+				return o.errorf("symbol "+cmp.Or(s.Name, strconv.Itoa(i)), "%w", err)
 			}
 		}
 	}
@@ -52,16 +61,45 @@ func (l *link) resolve() error {
 	return nil
 }
 
+// checkSymbol refuses a symbol that an object for BPF has no use for: in the output it would be another.
+func (o *object) checkSymbol(s elf.Symbol) error {
+	typ, bind := elf.ST_TYPE(s.Info), elf.ST_BIND(s.Info)
+	switch typ {
+	case elf.STT_NOTYPE, elf.STT_OBJECT, elf.STT_FUNC, elf.STT_SECTION, elf.STT_FILE:
+	default:
+		return fmt.Errorf("has type %v", typ)
+	}
+	switch bind {
+	case elf.STB_LOCAL, elf.STB_GLOBAL, elf.STB_WEAK:
+	default:
+		return fmt.Errorf("has binding %v", bind)
+	}
+	switch {
+	case bind != elf.STB_LOCAL && s.Name == "":
+		return errors.New("is global and has no name")
+	case bind != elf.STB_LOCAL && (typ == elf.STT_SECTION || typ == elf.STT_FILE):
+		return fmt.Errorf("has type %v and is not local", typ)
+	case s.Section == elf.SHN_UNDEF, s.Section == elf.SHN_ABS:
+		return nil
+	case s.Section == elf.SHN_COMMON:
+		return errors.New("is common: compile with -fno-common")
+	case int(s.Section) >= len(o.elf.Sections):
+		return fmt.Errorf("is in section %d of %d", s.Section, len(o.elf.Sections))
+	}
+	in := o.elf.Sections[s.Section]
+	if s.Value > in.Size || s.Size > in.Size-s.Value {
+		return fmt.Errorf("lies at bytes %d+%d of section %s, which has %d", s.Value, s.Size, in.Name, in.Size)
+	}
+	if typ == elf.STT_SECTION && s.Value != 0 {
+		return fmt.Errorf("stands for section %s and has the value %d", in.Name, s.Value)
+	}
+	return nil
+}
+
 func (l *link) take(o *object, s elf.Symbol) (outgoing, error) {
 	typ, bind := elf.ST_TYPE(s.Info), elf.ST_BIND(s.Info)
 	var in *chunk
-	switch {
-	case s.Section == elf.SHN_UNDEF, s.Section == elf.SHN_ABS:
-	case s.Section == elf.SHN_COMMON:
-		return outgoing{}, o.errorf("symbol "+s.Name, "is common: compile with -fno-common")
-	case int(s.Section) >= len(o.chunks):
-		return outgoing{}, o.errorf("symbol "+s.Name, "is in section %d of %d", s.Section, len(o.chunks))
-	default:
+	if s.Section != elf.SHN_UNDEF && s.Section != elf.SHN_ABS {
 		if in = o.chunks[s.Section]; in == nil {
 			return outgoing{}, nil // of debug information
 		}
@@ -97,7 +135,7 @@ func (l *link) take(o *object, s elf.Symbol) (outgoing, error) {
 	case g.object == nil, elf.ST_BIND(g.symbol.Info) == elf.STB_WEAK && bind != elf.STB_WEAK:
 		g.object, g.symbol = o, s
 	case bind != elf.STB_WEAK:
-		return outgoing{}, o.errorf("symbol "+s.Name, "is defined in %s too: make one of them static or __weak", g.object.name)
+		return outgoing{}, fmt.Errorf("is defined in %s too: make one of them static or __weak", g.object.name)
 	}
 	return outgoing{global: g}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/elffile"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 )
 
@@ -67,7 +68,7 @@ type mapAt struct {
 }
 
 func (r *reader) read(raw []byte) error {
-	f, err := elf.NewFile(bytes.NewReader(raw))
+	f, err := elffile.Open(raw)
 	if err != nil {
 		return r.errorf("ELF", "%w", err)
 	}
