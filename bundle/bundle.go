@@ -119,21 +119,11 @@ type Loader struct {
 type Signature struct {
 	// KeyID is the SubjectKeyIdentifier of the signer's certificate: how the kernel finds the key in a keyring.
 	KeyID []byte `cbor:"1,keyasint"`
-	// Kind says what the key is for: KindDevelopment, KindTest or KindProduction.
-	Kind string `cbor:"2,keyasint"`
+	// Kind says what the key is for.
+	Kind Kind `cbor:"2,keyasint"`
 	// CMS is the detached signature (RFC 5652 SignedData, DER), as BPF_PROG_LOAD takes it.
 	CMS []byte `cbor:"3,keyasint"`
 }
-
-// The kinds of signing keys.
-const (
-	KindDevelopment = "development"
-	KindTest        = "test"
-	KindProduction  = "production"
-)
-
-// Kinds are all kinds of signing keys.
-var Kinds = []string{KindDevelopment, KindTest, KindProduction}
 
 // Loader returns the loader for a scheme, or nil.
 func (b *Bundle) Loader(s Scheme) *Loader {

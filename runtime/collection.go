@@ -48,7 +48,7 @@ type Signer struct {
 	// KeyID is the SubjectKeyIdentifier of its certificate.
 	KeyID []byte
 	// Kind is what the bundle says that the key is for: nothing protects it.
-	Kind string
+	Kind bundle.Kind
 	// Keyring is the one that held the key.
 	Keyring KeyringID
 }

@@ -148,7 +148,7 @@ func TestRefusals(t *testing.T) {
 	payload := types{}
 	payload.facts.Exclusive, payload.facts.Sig = true, true
 	both := handmade{}.bundle(bundle.MapHash, bundle.Payload)
-	signed := func(b *bundle.Bundle, kinds ...string) *bundle.Bundle {
+	signed := func(b *bundle.Bundle, kinds ...bundle.Kind) *bundle.Bundle {
 		for i := range b.Loaders {
 			for _, kind := range kinds {
 				b.Loaders[i].Signatures = append(b.Loaders[i].Signatures, bundle.Signature{KeyID: []byte{1, 2}, Kind: kind, CMS: []byte("x")})

@@ -72,7 +72,7 @@ func (id KeyringID) system() bool { return id >= KeyringBuiltin && id <= Keyring
 type config struct {
 	keyrings    []KeyringID
 	certificate []byte
-	kinds       []string
+	kinds       []bundle.Kind
 	schemes     []bundle.Scheme
 	unsigned    bool
 	logLevel    uint32
@@ -113,7 +113,7 @@ func Enroll(certificate []byte) Option {
 
 // RequireKinds takes signatures only by keys of these kinds (bundle.KindProduction, ...). The kind is what the bundle
 // says of a key, and nothing protects that: it catches mistakes, the keyring catches attackers.
-func RequireKinds(kinds ...string) Option {
+func RequireKinds(kinds ...bundle.Kind) Option {
 	return func(c *config) { c.kinds = append(c.kinds, kinds...) }
 }
 

@@ -51,7 +51,7 @@ func reallySigned(t testing.TB, by ...int) *bundle.Bundle {
 	t.Helper()
 	b := handmade{}.bundle(bundle.Schemes...)
 	for _, i := range by {
-		qt.Assert(t, qt.IsNil(identities()[i].Sign(b, []string{bundle.KindDevelopment, bundle.KindProduction}[i])))
+		qt.Assert(t, qt.IsNil(identities()[i].Sign(b, []bundle.Kind{bundle.KindDevelopment, bundle.KindProduction}[i])))
 	}
 	return b
 }

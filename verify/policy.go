@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
@@ -68,8 +67,10 @@ func ParsePolicy(data []byte, dir string) (*Policy, error) {
 
 	p := new(Policy)
 	for _, s := range file.Signers {
+		var kind bundle.Kind
 		if s.Kind != "" {
-			if err := checkKind(s.Kind); err != nil {
+			var err error
+			if kind, err = bundle.ParseKind(s.Kind); err != nil {
 				return nil, err
 			}
 		}
@@ -77,7 +78,7 @@ func ParsePolicy(data []byte, dir string) (*Policy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("signer: %w", err)
 		}
-		p.AddSigner(s.Kind, chain)
+		p.AddSigner(kind, chain)
 	}
 	for _, r := range file.Roots {
 		roots, err := readCertificates(r, dir)
@@ -86,12 +87,13 @@ func ParsePolicy(data []byte, dir string) (*Policy, error) {
 		}
 		p.Roots = append(p.Roots, roots...)
 	}
-	for _, k := range file.Kinds {
-		if err := checkKind(k); err != nil {
+	for _, name := range file.Kinds {
+		kind, err := bundle.ParseKind(name)
+		if err != nil {
 			return nil, err
 		}
+		p.Kinds = append(p.Kinds, kind)
 	}
-	p.Kinds = file.Kinds
 	for _, name := range file.Schemes {
 		s, err := bundle.ParseScheme(name)
 		if err != nil {
@@ -115,7 +117,7 @@ func ParsePolicy(data []byte, dir string) (*Policy, error) {
 
 // AddSigner trusts the first certificate of a chain to sign. The others help to get from it to a root. An empty kind
 // leaves it to the bundle what the key is for.
-func (p *Policy) AddSigner(kind string, chain []*x509.Certificate) {
+func (p *Policy) AddSigner(kind bundle.Kind, chain []*x509.Certificate) {
 	p.Signers = append(p.Signers, Signer{Certificate: chain[0], Kind: kind})
 	p.Intermediates = append(p.Intermediates, chain[1:]...)
 }
@@ -132,12 +134,4 @@ func readCertificates(value, dir string) ([]*x509.Certificate, error) {
 		value = filepath.Join(dir, value)
 	}
 	return certs.LoadAll(value)
-}
-
-// checkKind returns an error for what is not a kind of key.
-func checkKind(kind string) error {
-	if !slices.Contains(bundle.Kinds, kind) {
-		return fmt.Errorf("unknown kind of key %q: want one of %q", kind, bundle.Kinds)
-	}
-	return nil
 }

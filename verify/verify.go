@@ -54,8 +54,8 @@ var (
 // Signer is a certificate that may sign.
 type Signer struct {
 	Certificate *x509.Certificate
-	// Kind is what the key is for, one of bundle.Kinds; bundles that say otherwise are refused. Empty: as the bundle says.
-	Kind string
+	// Kind is what the key is for; bundles that say otherwise are refused. Empty: as the bundle says.
+	Kind bundle.Kind
 }
 
 // Policy is what a deployer trusts. Its zero value trusts nobody.
@@ -65,7 +65,7 @@ type Policy struct {
 	// Roots, if there are any, are what each signer's certificate must lead to, through Intermediates.
 	Roots, Intermediates []*x509.Certificate
 	// Kinds are the kinds of keys that are allowed; empty: all.
-	Kinds []string
+	Kinds []bundle.Kind
 	// Schemes must all be in the bundle; empty: those that it has.
 	Schemes []bundle.Scheme
 	// Hashes are the digest algorithms that are allowed; empty: SHA-256, SHA-384 and SHA-512.
@@ -86,7 +86,7 @@ type Report struct {
 type Signature struct {
 	Scheme bundle.Scheme
 	KeyID  []byte
-	Kind   string
+	Kind   bundle.Kind
 	// Signer is who made it: it is nil for keys that the policy does not know, whose signatures are not looked at.
 	Signer *x509.Certificate
 }

@@ -64,7 +64,7 @@ func newSigner(t *testing.T, name string, parent *signer, change func(*x509.Cert
 func isCA(c *x509.Certificate) { c.IsCA = true }
 
 // sign adds the signer's signature to every loader.
-func (s *signer) sign(t *testing.T, b *bundle.Bundle, kind string, hash crypto.Hash) {
+func (s *signer) sign(t *testing.T, b *bundle.Bundle, kind bundle.Kind, hash crypto.Hash) {
 	t.Helper()
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
@@ -158,8 +158,8 @@ func TestCheck(t *testing.T) {
 		}), by(carol), nil},
 		{"chain, intermediate missing", with(trusting(carol), func(p *verify.Policy) { p.Roots = []*x509.Certificate{root.cert} }), by(carol), verify.ErrChain},
 		{"chain, another root", with(trusting(alice), func(p *verify.Policy) { p.Roots = []*x509.Certificate{root.cert} }), by(alice), verify.ErrChain},
-		{"kind allowed", with(trusting(alice), func(p *verify.Policy) { p.Kinds = []string{bundle.KindTest} }), by(alice), nil},
-		{"kind not allowed", with(trusting(alice), func(p *verify.Policy) { p.Kinds = []string{bundle.KindProduction} }), by(alice), verify.ErrKind},
+		{"kind allowed", with(trusting(alice), func(p *verify.Policy) { p.Kinds = []bundle.Kind{bundle.KindTest} }), by(alice), nil},
+		{"kind not allowed", with(trusting(alice), func(p *verify.Policy) { p.Kinds = []bundle.Kind{bundle.KindProduction} }), by(alice), verify.ErrKind},
 		{"kind is another", with(trusting(alice), func(p *verify.Policy) { p.Signers[0].Kind = bundle.KindProduction }), by(alice), verify.ErrKind},
 		{"schemes there", with(trusting(alice), func(p *verify.Policy) { p.Schemes = bundle.Schemes }), by(alice), nil},
 		{"scheme missing", with(trusting(alice), func(p *verify.Policy) { p.Schemes = bundle.Schemes }),
@@ -223,7 +223,7 @@ func TestLoadPolicy(t *testing.T) {
 	qt.Assert(t, qt.DeepEquals(p, &verify.Policy{
 		Signers: []verify.Signer{{Certificate: alice.cert, Kind: bundle.KindProduction}},
 		Roots:   []*x509.Certificate{root.cert},
-		Kinds:   []string{bundle.KindProduction, bundle.KindTest},
+		Kinds:   []bundle.Kind{bundle.KindProduction, bundle.KindTest},
 		Schemes: bundle.Schemes,
 		Hashes:  []crypto.Hash{crypto.SHA384},
 

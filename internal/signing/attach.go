@@ -26,7 +26,7 @@ type Attachment struct {
 // Attacher puts signatures into bundles that were made elsewhere, in a ceremony, of the same bytes.
 type Attacher struct {
 	Certificate *x509.Certificate
-	Kind        string
+	Kind        bundle.Kind
 	// Raw says that signatures are raw values over digests by this algorithm, as hardware modules give them; 0: CMS.
 	Raw crypto.Hash
 	// Manifest, if there is one, was written with the bytes that were signed: it tells which input has changed since.

@@ -122,7 +122,7 @@ func Summarize(b *bundle.Bundle) (*Summary, error) {
 }
 
 func summarizeSignature(sig bundle.Signature) SignatureSummary {
-	s := SignatureSummary{KeyID: hex.EncodeToString(sig.KeyID), Kind: sig.Kind, Size: len(sig.CMS)}
+	s := SignatureSummary{KeyID: hex.EncodeToString(sig.KeyID), Kind: string(sig.Kind), Size: len(sig.CMS)}
 	sd, err := cms.Parse(sig.CMS)
 	if err != nil {
 		s.Error = err.Error()

@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -35,8 +34,8 @@ func (id *Identity) Check(now time.Time) error {
 }
 
 // Sign adds the identity's signature to each of the bundle's loaders, in the place of an earlier one by the same key. It
-// changes all of them or, with an error, none. The kind is one of bundle.Kinds: what the key is for.
-func (id *Identity) Sign(b *bundle.Bundle, kind string) error {
+// changes all of them or, with an error, none. The kind is what the key is for.
+func (id *Identity) Sign(b *bundle.Bundle, kind bundle.Kind) error {
 	values, errs := make([][]byte, len(b.Loaders)), make([]error, len(b.Loaders))
 	sign := func(i int) {
 		var tbs []byte
@@ -82,12 +81,4 @@ func put(l *bundle.Loader, s bundle.Signature) {
 		}
 	}
 	l.Signatures = append(l.Signatures, s)
-}
-
-// CheckKind returns an error for what is not a kind of key.
-func CheckKind(kind string) error {
-	if !slices.Contains(bundle.Kinds, kind) {
-		return fmt.Errorf("unknown kind of key %q: want one of %q", kind, bundle.Kinds)
-	}
-	return nil
 }

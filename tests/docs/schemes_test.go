@@ -90,5 +90,9 @@ func TestRulesNameTheSame(t *testing.T) {
 		schemes = append(schemes, s.String())
 	}
 	qt.Check(t, qt.DeepEquals(list("signed_loader.bzl", "SCHEMES"), schemes))
-	qt.Check(t, qt.DeepEquals(list("signing_key.bzl", "KINDS"), bundle.Kinds))
+	var kinds []string
+	for _, k := range bundle.Kinds {
+		kinds = append(kinds, string(k))
+	}
+	qt.Check(t, qt.DeepEquals(list("signing_key.bzl", "KINDS"), kinds))
 }

@@ -24,7 +24,7 @@ func runAttach(env *environment, flags *flag.FlagSet, args []string) error {
 	flags.Var(&files, "signature", "`file` with a signature, or SCHEME=FILE to say for which loader; repeated for each loader")
 	manifest := flags.String("manifest", "", "`file` manifest.json that tbs wrote: if a signature is of other bytes, the error says which input has changed")
 	raw := flags.String("raw", "", "the signatures are raw values over digests by this `algorithm`, not CMS: sha256, sha384 or sha512")
-	kind := flags.String("kind", bundle.KindDevelopment, "what the key is for: development, test or production")
+	kindName := flags.String("kind", string(bundle.KindDevelopment), "what the key is for: development, test or production")
 	partial := flags.Bool("partial", false, "allow loaders without a signature by this key")
 	in := flags.String("in", "", "the bundle `file`")
 	out := flags.String("out", "", "`file` for the signed bundle; may be the same")
@@ -35,11 +35,11 @@ func runAttach(env *environment, flags *flag.FlagSet, args []string) error {
 	if len(files) == 0 {
 		return usagef("flag -signature is missing: have the files that `signtool tbs` writes (in Bazel: --output_groups=tbs) signed, and name the signatures")
 	}
-	if err := signing.CheckKind(*kind); err != nil {
+	kind, err := bundle.ParseKind(*kindName)
+	if err != nil {
 		return usageError{inFlag("kind", err)}
 	}
-	a := signing.Attacher{Kind: *kind, Partial: *partial}
-	var err error
+	a := signing.Attacher{Kind: kind, Partial: *partial}
 	if *raw != "" {
 		if a.Raw, err = cms.ParseHash(*raw); err != nil {
 			return usageError{inFlag("raw", err)}

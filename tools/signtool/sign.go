@@ -19,7 +19,7 @@ var signCommand = command{
 func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	var who identityFlags
 	who.add(flags)
-	kind := flags.String("kind", bundle.KindDevelopment, "what the key is for: development, test or production")
+	kindName := flags.String("kind", string(bundle.KindDevelopment), "what the key is for: development, test or production")
 	in := flags.String("in", "", "the bundle `file`")
 	object := flags.String("object", "", "instead of -in, an object `file` to make loaders of, as loadergen does, with its flags")
 	var how compile.Flags
@@ -34,7 +34,8 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	if name := compile.Given(flags); *in != "" && name != "" {
 		return usagef("-%s is for -object: the loaders of -in are made already", name)
 	}
-	if err := signing.CheckKind(*kind); err != nil {
+	kind, err := bundle.ParseKind(*kindName)
+	if err != nil {
 		return usageError{inFlag("kind", err)}
 	}
 	id, err := who.identity(env)
@@ -51,7 +52,7 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	} else if b, err = signing.ReadBundle(*in); err != nil {
 		return inFlag("in", err)
 	}
-	if err := id.Sign(b, *kind); err != nil {
+	if err := id.Sign(b, kind); err != nil {
 		return err
 	}
 	return inFlag("out", signing.WriteBundle(*out, b))

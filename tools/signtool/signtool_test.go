@@ -216,7 +216,7 @@ func TestSignVerify(t *testing.T) {
 			b := s.read(out)
 			for i := range b.Loaders {
 				qt.Assert(t, qt.HasLen(b.Loaders[i].Signatures, 1))
-				qt.Assert(t, qt.Equals(b.Loaders[i].Signatures[0].Kind, c.kind))
+				qt.Assert(t, qt.Equals(b.Loaders[i].Signatures[0].Kind, bundle.Kind(c.kind)))
 			}
 
 			// The same again is the same file, also over itself.

@@ -158,7 +158,7 @@ type program struct {
 func describe(b *bundle.Bundle, coll *runtime.Collection) (*report, error) {
 	r := &report{Object: b.Object.Name, Scheme: coll.Scheme.String(), Maps: []mapInfo{}, Programs: []program{}}
 	if s := coll.SignedBy; s != nil {
-		r.Signed, r.KeyID, r.KeyKind, r.Keyring = true, hex.EncodeToString(s.KeyID), s.Kind, s.Keyring.String()
+		r.Signed, r.KeyID, r.KeyKind, r.Keyring = true, hex.EncodeToString(s.KeyID), string(s.Kind), s.Keyring.String()
 	}
 	for _, m := range b.Maps {
 		info, err := coll.Map(m.Name).Info()

@@ -139,7 +139,7 @@ func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certific
 		Kernels: attestation.Kernels, Covers: attestation.Covers,
 	}
 	for _, s := range l.Signatures {
-		sig := signatureData{KeyID: hex.EncodeToString(s.KeyID), Kind: s.Kind, Verdict: "not checked: no certificate given", State: "unknown"}
+		sig := signatureData{KeyID: hex.EncodeToString(s.KeyID), Kind: string(s.Kind), Verdict: "not checked: no certificate given", State: "unknown"}
 		parsed, err := cms.Parse(s.CMS)
 		if err != nil {
 			sig.Verdict, sig.State = err.Error(), "bad"
