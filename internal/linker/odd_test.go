@@ -84,7 +84,9 @@ func TestOddObjects(t *testing.T) {
 		{"a binding that BPF has not", `symbol first: has binding .*`,
 			func(f *file) { f.symbol("first", func(s *elf.Sym64) { s.Info = info(10, elf.STT_FUNC) }) }},
 		{"a global section", `symbol first: has type STT_SECTION and is not local`,
-			func(f *file) { f.symbol("first", func(s *elf.Sym64) { s.Info = info(elf.STB_GLOBAL, elf.STT_SECTION) }) }},
+			func(f *file) {
+				f.symbol("first", func(s *elf.Sym64) { s.Info = info(elf.STB_GLOBAL, elf.STT_SECTION) })
+			}},
 		{"a section's symbol with a value", `symbol first: stands for section syscall and has the value 8`,
 			func(f *file) {
 				f.symbol("first", func(s *elf.Sym64) { s.Info, s.Value, s.Size = info(elf.STB_LOCAL, elf.STT_SECTION), 8, 0 })

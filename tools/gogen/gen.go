@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/format"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,9 @@ var (
 	packageNames = []string{"Bundle", "Load", "Objects", "Variables"}
 	methodNames  = []string{"AttachAll", "Close", "Collection", "Variables"}
 )
+
+// fileName matches a name that go:embed takes for that of one file.
+var fileName = regexp.MustCompile(`^[A-Za-z0-9_!#$%&()+,\-.=@^{}~]+$`)
 
 // field is a field of Objects.
 type field struct {
@@ -131,6 +135,9 @@ func (f field) Kind() string { return f.kind }
 
 // generate returns the source of a bundle's package.
 func generate(b *bundle.Bundle, pkg, embed string) ([]byte, error) {
+	if !fileName.MatchString(embed) {
+		return nil, fmt.Errorf("-embed %q: want the name of a file beside the package's source, without spaces, quotes or wildcards", embed)
+	}
 	fields, err := fields(b)
 	if err != nil {
 		return nil, err
@@ -236,7 +243,7 @@ func typed(b *bundle.Bundle) (variables []variable, types []string, err error) {
 				continue // an address in the kernel says nothing here
 			}
 			code, ok := set.goType(typ)
-			if !ok {
+			if size, err := btf.Sizeof(typ); !ok || err != nil || size != int(v.Size) {
 				code = fmt.Sprintf("[%d]byte", v.Size)
 			}
 			id := identifier(name)

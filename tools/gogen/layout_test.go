@@ -75,7 +75,7 @@ func memberName(m btf.Member) string {
 }
 
 // typeCheck checks the types of generated source, without its functions and variables, which need other packages.
-func typeCheck(t *testing.T, src []byte) *types.Scope {
+func typeCheck(t testing.TB, src []byte) *types.Scope {
 	t.Helper()
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "p.go", src, 0)
@@ -83,16 +83,20 @@ func typeCheck(t *testing.T, src []byte) *types.Scope {
 	only := &ast.File{Name: file.Name}
 	for _, d := range file.Decls {
 		g, ok := d.(*ast.GenDecl)
-		if !ok || g.Tok != token.TYPE && g.Tok != token.IMPORT {
+		if !ok || g.Tok == token.VAR {
 			continue
 		}
 		text := string(src[g.Pos()-1 : g.End()-1])
-		if g.Tok == token.IMPORT || !strings.HasPrefix(text, "type Objects ") && !strings.HasPrefix(text, "type Variables ") {
+		if g.Tok != token.TYPE || !strings.HasPrefix(text, "type Objects ") && !strings.HasPrefix(text, "type Variables ") {
 			only.Decls = append(only.Decls, d)
 		}
 	}
-	conf := types.Config{Importer: onlyStructs{}, Error: func(error) {}}
-	pkg, _ := conf.Check("p", fset, []*ast.File{only}, nil) // imports that nothing uses are no concern here
+	conf := types.Config{Importer: onlyStructs{}, Error: func(err error) {
+		if e, ok := err.(types.Error); !ok || !e.Soft { // imports that nothing uses are no concern here
+			t.Errorf("%v\n%s", err, src)
+		}
+	}}
+	pkg, _ := conf.Check("p", fset, []*ast.File{only}, nil)
 	return pkg.Scope()
 }
 

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"maps"
 	"regexp"
 	"slices"
@@ -16,13 +17,17 @@ import (
 
 // typeSet is the C types that get Go declarations, by Go name.
 type typeSet struct {
-	types map[string]btf.Type
-	names map[btf.Type]string
-	taken func(string) bool
+	types  map[string]btf.Type
+	names  map[btf.Type]string
+	walked map[btf.Type]bool
+	taken  func(string) bool
+	shapes *shapes
 }
 
 func newTypeSet(taken func(string) bool) *typeSet {
-	return &typeSet{types: map[string]btf.Type{}, names: map[btf.Type]string{}, taken: taken}
+	s := &typeSet{types: map[string]btf.Type{}, names: map[btf.Type]string{}, walked: map[btf.Type]bool{}, taken: taken}
+	s.shapes = newShapes(s.names)
+	return s
 }
 
 // add declares the named structs, unions and enums that typ is made of. A pointer is followed if it is typ itself:
@@ -36,9 +41,10 @@ func (s *typeSet) add(typ btf.Type) {
 
 func (s *typeSet) walk(typ btf.Type) {
 	typ = btf.QualifiedType(typ)
-	if s.names[typ] != "" {
+	if s.walked[typ] {
 		return
 	}
+	s.walked[typ] = true
 	switch t := btf.UnderlyingType(typ).(type) {
 	case *btf.Struct:
 		s.declare(typ)
@@ -80,15 +86,26 @@ func (s *typeSet) goType(typ btf.Type) (code string, ok bool) {
 	if name := s.names[typ]; name != "" {
 		return name, true
 	}
-	decl, err := s.formatter().TypeDeclaration("T", typ)
-	if err != nil || check(decl, func(string) bool { return true }) != nil {
+	decl, err := s.declaration("T", typ)
+	if err != nil {
+		return "", false
+	}
+	decl, _, _ = strings.Cut(decl, constants)
+	if s.check(decl, func(string) bool { return true }) != nil {
 		return "", false
 	}
 	return strings.TrimPrefix(decl, "type T "), true
 }
 
-func (s *typeSet) formatter() *btf.GoFormatter {
-	return &btf.GoFormatter{Names: s.names, Identifier: identifier}
+// constants separates the declaration of an enum from its constants.
+const constants = "; const "
+
+// declaration returns a type's declaration and, for an enum, those of its constants.
+func (s *typeSet) declaration(name string, typ btf.Type) (string, error) {
+	if err := s.shapes.check(typ); err != nil {
+		return "", err
+	}
+	return (&btf.GoFormatter{Names: s.names, Identifier: identifier}).TypeDeclaration(name, typ)
 }
 
 // declarations returns the Go declarations, in the order of their names.
@@ -101,17 +118,17 @@ func (s *typeSet) declarations() ([]string, error) {
 	var decls []string
 	for _, name := range slices.Sorted(maps.Keys(s.types)) {
 		typ := s.types[name]
-		decl, err := s.formatter().TypeDeclaration(name, typ)
+		decl, err := s.declaration(name, typ)
 		if err == nil {
-			err = check(decl, free)
+			err = cmp.Or(s.check(decl, free), checkValues(typ))
 		}
 		comment := fmt.Sprintf("// %s is %s of C", name, describe(typ))
-		typeDecl, consts, _ := strings.Cut(decl, "; const ")
+		typeDecl, consts, _ := strings.Cut(decl, constants)
 		_, isEnum := btf.As[*btf.Enum](typ)
 		switch {
 		case err == nil && consts != "":
 			decl = fmt.Sprintf("%s.\n%s\n\nconst %s", comment, typeDecl, consts)
-			for id := range constants(decl) {
+			for id := range constantNames(decl) {
 				declared[id] = true
 			}
 		case err == nil:
@@ -135,7 +152,7 @@ var inType = regexp.MustCompile(`^(\w+:"[^"]*": )+`)
 
 // reason says on one line why a type has no declaration.
 func reason(err error) string {
-	return strings.Join(strings.Fields(inType.ReplaceAllString(err.Error(), "")), " ")
+	return oneLine(strings.Join(strings.Fields(inType.ReplaceAllString(err.Error(), "")), " "))
 }
 
 // describe names a type as C does, on one line.
@@ -152,15 +169,27 @@ func describe(typ btf.Type) string {
 	return kind + oneLine(typ.TypeName())
 }
 
-// check holds a declaration to what the formatter leaves open: no two fields of a struct may have one name, and every
-// constant's name must be free.
-func check(decl string, free func(string) bool) error {
+// check holds a declaration to what the formatter leaves open: no two fields of a struct may have one name, every type is one
+// that Go or the package has, and every constant's name must be free.
+func (s *typeSet) check(decl string, free func(string) bool) error {
 	file, err := parse(decl)
 	if err != nil {
 		return err
 	}
 	var found error
 	ast.Inspect(file, func(n ast.Node) bool {
+		var typ ast.Expr
+		switch n := n.(type) {
+		case *ast.TypeSpec:
+			typ = n.Type
+		case *ast.ArrayType:
+			typ = n.Elt
+		case *ast.Field:
+			typ = n.Type
+		}
+		if id, ok := typ.(*ast.Ident); ok && s.types[id.Name] == nil && types.Universe.Lookup(id.Name) == nil {
+			found = cmp.Or(found, fmt.Errorf("Go has no type %s", id.Name))
+		}
 		st, ok := n.(*ast.StructType)
 		if !ok {
 			return true
@@ -179,7 +208,7 @@ func check(decl string, free func(string) bool) error {
 	if found != nil {
 		return found
 	}
-	ids := constants(decl)
+	ids := constantNames(decl)
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		if ids[id] > 1 || !free(id) {
 			return fmt.Errorf("constant %s is declared twice", id)
@@ -188,8 +217,8 @@ func check(decl string, free func(string) bool) error {
 	return nil
 }
 
-// constants returns the names of the constants that a declaration has, and how often.
-func constants(decl string) map[string]int {
+// constantNames returns the names of the constants that a declaration has, and how often.
+func constantNames(decl string) map[string]int {
 	file, err := parse(decl)
 	if err != nil {
 		return nil
