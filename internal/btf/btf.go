@@ -44,6 +44,19 @@ const (
 	maxKind
 )
 
+// kindNames are the names of the kinds, as in C where C has them.
+var kindNames = [maxKind]string{
+	"void", "int", "pointer", "array", "struct", "union", "enum", "forward declaration", "typedef", "volatile", "const",
+	"restrict", "function", "function prototype", "variable", "data section", "float", "declaration tag", "type tag", "enum64",
+}
+
+func (k Kind) String() string {
+	if k < maxKind {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
 // Linkage of functions and variables.
 const (
 	Static = 0
@@ -305,6 +318,21 @@ func (s *Spec) Strip(id ID) ID {
 		}
 	}
 	return 0
+}
+
+// BitField returns the offset of a member of a struct or union in bits and, if it is a bit-field, its width.
+func (s *Spec) BitField(t *Type, m *Member) (offset, width uint64) {
+	if t.Flag {
+		return m.Offset & 0xffffff, m.Offset >> 24
+	}
+	// Before kind_flag, bit-fields had integer types of their own: with the width, and an offset within the integer.
+	if of := &s.Types[s.Strip(m.Type)]; of.Kind == Int {
+		bits, within := uint64(of.Extra&0xff), uint64(of.Extra>>16&0xff)
+		if bits != uint64(of.Size)*8 || within != 0 {
+			return m.Offset + within, bits
+		}
+	}
+	return m.Offset, 0
 }
 
 // SizeOf returns a type's size in bytes, given the size of a pointer: 8 for BPF.

@@ -272,7 +272,7 @@ func (w *writer) recordBody(id btf.ID, tag string, indent int) (string, error) {
 // member returns a member's declaration.
 func (w *writer) member(t *btf.Type, i, indent int) (string, error) {
 	m := &t.Members[i]
-	_, width := w.bitField(t, m)
+	_, width := w.spec.BitField(t, m)
 	name := m.Name
 	switch {
 	case name != "":

@@ -23,21 +23,6 @@ type gap struct{ from, to uint64 }
 // maxAlign is the largest alignment that any attribute asks for in kernels.
 const maxAlign = 1 << 16
 
-// bitField returns a member's offset in bits and, if it is a bit-field, its width.
-func (w *writer) bitField(t *btf.Type, m *btf.Member) (offset, width uint64) {
-	if t.Flag {
-		return m.Offset & 0xffffff, m.Offset >> 24
-	}
-	// Before kind_flag, bit-fields had integer types of their own: with the width, and an offset within the integer.
-	if of := &w.spec.Types[w.spec.Strip(m.Type)]; of.Kind == btf.Int {
-		bits, within := uint64(of.Extra&0xff), uint64(of.Extra>>16&0xff)
-		if bits != uint64(of.Size)*8 || within != 0 {
-			return m.Offset + within, bits
-		}
-	}
-	return m.Offset, 0
-}
-
 // sizeAlign returns a type's size and alignment in bytes, as declared; false if it has none.
 func (w *writer) sizeAlign(id btf.ID) (size, align uint64, ok bool) {
 	n := uint64(1)
@@ -112,7 +97,7 @@ func (w *writer) fit(t *btf.Type, packed bool) (*record, bool) {
 	var at, end uint64 // in bits
 	for i := range t.Members {
 		m := &t.Members[i]
-		offset, width := w.bitField(t, m)
+		offset, width := w.spec.BitField(t, m)
 		size, align, ok := w.sizeAlign(m.Type)
 		if !ok {
 			return nil, false

@@ -39,12 +39,13 @@ func Compile(obj *object.Object, opts Options) (*bundle.Bundle, error) {
 		obj: obj, opts: opts, order: obj.Order,
 		blob:    blob{order: obj.Order, strings: map[string]uint32{}},
 		lookups: map[lookupKey]*lookup{},
+		members: map[*object.Program]structOpsMember{},
 		code:    code{reach: maxReach},
 	}
 	fail := func(err error) (*bundle.Bundle, error) {
 		return nil, fmt.Errorf("%s: %w: %w", obj.File, ErrCompile, err)
 	}
-	for _, step := range []func() error{c.planBTF, c.planMaps, c.planPrograms, c.layOut, c.generate} {
+	for _, step := range []func() error{c.planBTF, c.planMaps, c.planPrograms, c.checkContents, c.layOut, c.generate} {
 		if err := step(); err != nil {
 			return fail(err)
 		}
@@ -98,6 +99,7 @@ type compiler struct {
 	mapPlans map[*object.Map]*mapPlan
 	programs []*programPlan
 	plans    map[*object.Program]*programPlan
+	members  map[*object.Program]structOpsMember // what programs of struct_ops maps are
 	lookups  map[lookupKey]*lookup
 	asked    []*lookup // in the order of their first use
 	scratch  uint32    // where kallsyms puts an address

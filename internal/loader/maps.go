@@ -76,6 +76,50 @@ func (c *compiler) planMaps() error {
 	return nil
 }
 
+// checkContents says what the object puts into a map and the loader cannot.
+func (c *compiler) checkContents() error {
+	for _, p := range c.maps {
+		if err := c.checkSlots(p); err != nil {
+			return fmt.Errorf("map %s: %w", p.Name, err)
+		}
+		if p.ops == nil {
+			continue
+		}
+		for _, f := range p.ops.funcs {
+			if err := c.checkLoaded(f.program); err != nil {
+				return fmt.Errorf("map %s: member %s: %w", p.Name, f.member, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *compiler) checkSlots(p *mapPlan) error {
+	if p.Type == uapi.MapTypeHashOfMaps && uint64(len(p.Slots)) > uint64(p.MaxEntries) {
+		return fmt.Errorf("it is given %d values, and has max_entries %d", len(p.Slots), p.MaxEntries)
+	}
+	for _, s := range p.Slots {
+		if p.Type != uapi.MapTypeHashOfMaps && s.Index >= p.MaxEntries {
+			return fmt.Errorf("value %d is beyond its max_entries, %d", s.Index, p.MaxEntries)
+		}
+		if s.Program == nil {
+			continue
+		}
+		if err := c.checkLoaded(s.Program); err != nil {
+			return fmt.Errorf("value %d: %w", s.Index, err)
+		}
+	}
+	return nil
+}
+
+// checkLoaded says when the loader does not load a program that a map is given.
+func (c *compiler) checkLoaded(p *object.Program) error {
+	if c.plans[p] == nil {
+		return fmt.Errorf(`program %s is disabled, SEC("?%s"): remove the "?", or take the program out of the map`, p.Name, p.Section)
+	}
+	return nil
+}
+
 // mapTypes returns the types that a map is created with, if any.
 func (c *compiler) mapTypes(m *object.Map) (key, value btf.ID) {
 	if c.btf == nil || m.StructOps != nil {
@@ -128,9 +172,7 @@ func (c *compiler) layOutMaps() {
 			u.keyData = make([]byte, 4)
 			c.order.PutUint32(u.keyData, s.Index)
 			if s.Program != nil {
-				if u.program = c.plans[s.Program]; u.program == nil {
-					continue // not loaded, as the object asks
-				}
+				u.program = c.plans[s.Program]
 			} else {
 				u.mapIndex = c.mapPlans[s.Map].index
 			}

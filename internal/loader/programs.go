@@ -25,7 +25,7 @@ type programPlan struct {
 func (c *compiler) planPrograms() error {
 	c.plans = map[*object.Program]*programPlan{}
 	for _, prog := range c.obj.Programs {
-		if !prog.Autoload || prog.StructOps != nil && prog.StructOps.Disabled {
+		if !prog.Autoload {
 			continue
 		}
 		p := &programPlan{Program: prog, index: len(c.programs)}
@@ -53,10 +53,11 @@ func (c *compiler) planProgram(p *programPlan) error {
 		}
 		p.attach = c.lookup(prefix+p.Attach, kind, false)
 	case p.Kind.Type == uapi.ProgTypeStructOps:
-		if p.StructOps == nil {
+		m, ok := c.members[p.Program]
+		if !ok {
 			return errors.New("no struct_ops map of the object has it as a member")
 		}
-		p.attach = c.mapPlans[p.StructOps].ops.lookup
+		p.attach = m.lookup
 	}
 	used := map[*object.Map]bool{}
 	for _, ref := range p.Refs {
@@ -107,8 +108,8 @@ func (c *compiler) layOutPrograms() {
 		a.u32(uapi.ProgLoadFlags, uint32(p.Kind.Flags))
 		a.name(uapi.ProgLoadName, p.Name)
 		a.u32(uapi.ProgLoadAttachType, uint32(p.Kind.ExpectedAttachType))
-		if p.StructOps != nil {
-			a.u32(uapi.ProgLoadAttachType, uint32(c.mapPlans[p.StructOps].ops.members[p.Member]))
+		if m, ok := c.members[p.Program]; ok {
+			a.u32(uapi.ProgLoadAttachType, uint32(m.index))
 		}
 		if p.attach != nil {
 			a.reserve(uapi.ProgLoadAttachBTFObjFD + 4)

@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -310,6 +311,29 @@ func (r *reader) readPrograms() error {
 		r.Programs = append(r.Programs, p)
 	}
 	return nil
+}
+
+// pointee is what a pointer in a data section refers to.
+type pointee struct {
+	name     string
+	function *function // nil if no function begins there
+}
+
+// pointee resolves the pointer at an offset of a section, which a relocation against sym is for: what stands there already
+// is added to the symbol's value.
+func (r *reader) pointee(section elf.SectionIndex, off uint64, sym elf.Symbol) pointee {
+	p := pointee{name: sym.Name}
+	var addend [8]byte
+	if at := r.elf.Sections[section].ReaderAt; at == nil || off > math.MaxInt64 {
+		return p
+	} else if _, err := at.ReadAt(addend[:], int64(off)); err != nil {
+		return p
+	}
+	p.function = r.funcAt[location{sym.Section, sym.Value + r.Order.Uint64(addend[:])}]
+	if p.name == "" && p.function != nil { // the symbol of a section
+		p.name = p.function.name
+	}
+	return p
 }
 
 // relocations calls do for each relocation entry of the sections that want accepts.

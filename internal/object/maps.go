@@ -220,7 +220,7 @@ func (r *reader) relocateMaps() error {
 			if off < at.off || off >= at.off+at.size {
 				continue
 			}
-			if err := r.addSlot(at, off-at.off, sym); err != nil {
+			if err := r.addSlot(at, off-at.off, sym, r.pointee(r.mapsSec, off, sym)); err != nil {
 				return r.errorf("map "+at.m.Name, "%w", err)
 			}
 			return nil
@@ -229,7 +229,7 @@ func (r *reader) relocateMaps() error {
 	})
 }
 
-func (r *reader) addSlot(at mapAt, off uint64, sym elf.Symbol) error {
+func (r *reader) addSlot(at mapAt, off uint64, sym elf.Symbol, to pointee) error {
 	var values uint64
 	for _, m := range r.BTF.Types[r.BTF.Find(btf.DataSec, ".maps")].Members {
 		if m.Offset != at.off {
@@ -244,11 +244,10 @@ func (r *reader) addSlot(at mapAt, off uint64, sym elf.Symbol) error {
 	slot := Slot{Index: uint32(off-values) / 8}
 	switch {
 	case at.m.Type == uapi.MapTypeProgArray:
-		f := r.funcAt[location{sym.Section, sym.Value}]
-		if f == nil || f.program == nil {
-			return fmt.Errorf("value %d: %s is not a program", slot.Index, sym.Name)
+		if to.function == nil || to.function.program == nil {
+			return fmt.Errorf("value %d: %s is not a program", slot.Index, to.name)
 		}
-		slot.Program = f.program
+		slot.Program = to.function.program
 	case isMapOfMaps(at.m.Type):
 		for _, other := range r.maps[r.mapsSec] {
 			if sym.Section == r.mapsSec && other.off == sym.Value {

@@ -80,16 +80,14 @@ type Program struct {
 	Kind    SectionKind
 	// Attach is the kernel symbol that the section names, without a module's name.
 	Attach string
-	// Autoload is false for SEC("?...").
+	// Autoload is false for SEC("?..."), unless an enabled struct_ops map names the program, and for a program that only
+	// disabled ones name.
 	Autoload bool
 	Insns    []insn.Insn
 	Refs     []Ref
 	Funcs    []btf.FuncInfo       // Offset is an index into Insns
 	Lines    []btf.LineInfo       // Offset is an index into Insns
 	Relos    []btf.CORERelocation // Offset is an index into Insns
-	// StructOps and Member are set for the program of a struct_ops map's member.
-	StructOps *Map
-	Member    int
 }
 
 // Ref is a reference from an instruction to something that has no number until the loader runs.

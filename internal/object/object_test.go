@@ -2,9 +2,12 @@ package object
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -239,9 +242,84 @@ func TestStructOps(t *testing.T) {
 	qt.Check(t, qt.Equals(m.StructOps.TypeName, "tcp_congestion_ops"))
 	qt.Check(t, qt.Equals(m.Flags, uapi.MapFlagLink))
 	qt.Check(t, qt.HasLen(m.StructOps.Programs, 4))
-	p := o.findProgram(t, "ops_undo_cwnd")
-	qt.Check(t, qt.Equals(p.StructOps, m))
-	qt.Check(t, qt.Equals(o.BTF.Types[m.StructOps.Type].Members[p.Member].Name, "undo_cwnd"))
+	qt.Check(t, qt.Equals(o.member(t, m, "undo_cwnd"), o.findProgram(t, "ops_undo_cwnd")))
+}
+
+// member returns the program that is a member of a struct_ops map.
+func (o *Object) member(t *testing.T, m *Map, name string) *Program {
+	t.Helper()
+	for i, member := range o.BTF.Types[m.StructOps.Type].Members {
+		if member.Name == name {
+			return m.StructOps.Programs[i]
+		}
+	}
+	t.Fatalf("no member %s", name)
+	return nil
+}
+
+// A program is loaded if an enabled map names it, whatever its own section says.
+func TestStructOpsMapsDecideWhatIsLoaded(t *testing.T) {
+	for _, name := range []string{"structops_shared", "eb/structops_shared"} {
+		o := fixture(t, name)
+		for program, loaded := range map[string]bool{
+			"shared_init": true, "shared_ssthresh": true, "shared_cong_avoid": true, "shared_undo_cwnd": true,
+			"disabled_release": false, "unused_release": false,
+		} {
+			qt.Check(t, qt.Equals(o.findProgram(t, program).Autoload, loaded), qt.Commentf("%s", program))
+		}
+		for table, disabled := range map[string]bool{"first": false, "second": false, "disabled": true} {
+			m := o.findMap(t, table)
+			qt.Check(t, qt.Equals(m.Disabled, disabled))
+			qt.Check(t, qt.HasLen(m.StructOps.Programs, 4))
+			qt.Check(t, qt.Equals(o.member(t, m, "ssthresh"), o.findProgram(t, "shared_ssthresh")))
+			init := o.findProgram(t, "shared_init")
+			qt.Check(t, qt.Equals(o.member(t, m, "init") == init, !disabled))
+		}
+	}
+}
+
+// What cannot be a member of a struct_ops map is an error that says which member, and why.
+func TestStructOpsMembersThatCannotBeFilled(t *testing.T) {
+	o := fixture(t, "structops_shared")
+	table := &o.BTF.Types[o.findMap(t, "first").StructOps.Type]
+	offset := func(member string) uint64 {
+		i := slices.IndexFunc(table.Members, func(m btf.Member) bool { return m.Name == member })
+		return table.Members[i].Offset / 8
+	}
+	for _, bad := range []struct {
+		offset uint64
+		symbol string
+		says   string
+	}{
+		{offset("init"), "function", `struct_ops map first: member init: function is not a program: put it into SEC("struct_ops")`},
+		{offset("init"), "on_socket", `struct_ops map first: member init: program on_socket is in section ?socket: put it into SEC("struct_ops")`},
+		{offset("init"), "inits", `struct_ops map first: member init: inits is not a function of the object`},
+		{offset("name"), "shared_init", `struct_ops map first: member name: shared_init is put there, and it is not a pointer to a function`},
+		{offset("owner"), "shared_init", `struct_ops map first: member owner: shared_init is put there, and it is not a pointer to a function`},
+		{offset("init") + 4, "shared_init", `struct_ops map first: shared_init is put at byte 148, where no member begins`},
+		{uint64(table.Size) * 2, "shared_init", `section .struct_ops.link: shared_init is put at byte 384, where no table is`},
+	} {
+		raw, err := os.ReadFile("testdata/structops_shared.bpf.o")
+		qt.Assert(t, qt.IsNil(err))
+		patchRelocation(t, raw, ".rel.struct_ops.link", bad.offset, bad.symbol)
+		_, err = Parse("bad.bpf.o", raw, Options{})
+		qt.Check(t, qt.ErrorIs(err, ErrObject))
+		qt.Check(t, qt.StringContains(fmt.Sprint(err), bad.says))
+	}
+}
+
+// patchRelocation makes the first relocation of a section one for another place and symbol.
+func patchRelocation(t *testing.T, raw []byte, section string, offset uint64, symbol string) {
+	t.Helper()
+	f, err := elf.NewFile(bytes.NewReader(raw))
+	qt.Assert(t, qt.IsNil(err))
+	symbols, err := f.Symbols()
+	qt.Assert(t, qt.IsNil(err))
+	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == symbol })
+	qt.Assert(t, qt.IsTrue(i >= 0), qt.Commentf("%s", symbol))
+	entry := raw[f.Section(section).Offset:]
+	f.ByteOrder.PutUint64(entry, offset)
+	f.ByteOrder.PutUint64(entry[8:], uint64(i+1)<<32|f.ByteOrder.Uint64(entry[8:])&0xffffffff)
 }
 
 func TestBothByteOrdersMeanTheSame(t *testing.T) {

@@ -5,6 +5,7 @@ package guest
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,6 +87,8 @@ func pinFolder(t *testing.T) string {
 var needs = map[string]struct{ since, why string }{
 	"percpu":    {"7.3", "global per-CPU variables have BTF"},
 	"structops": {"7.2", "struct tcp_congestion_ops has the members of tests/features/tcp_congestion_ops.h"},
+
+	"structops_shared": {"7.2", "struct tcp_congestion_ops has the members of tests/features/tcp_congestion_ops.h"},
 }
 
 func older(series, than string) bool {
@@ -226,6 +229,34 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 		have, err = os.ReadFile(algorithms)
 		qt.Assert(t, qt.IsNil(err))
 		qt.Check(t, qt.IsFalse(strings.Contains(string(have), "bpf_signed")))
+	},
+	// Both maps call the programs that they share, the one of SEC("?...") too; the disabled map is not there.
+	"structops_shared": func(t *testing.T, c *runtime.Collection) {
+		qt.Check(t, qt.IsNil(c.Map("disabled")))
+		qt.Check(t, qt.IsNil(c.Program("disabled_release")))
+		qt.Check(t, qt.IsNil(c.Program("unused_release")))
+		links, err := c.AttachAll()
+		qt.Assert(t, qt.IsNil(err))
+		defer links.Close()
+		inits := runtime.NewVariable[int32](c, ".bss", "inits", 0)
+		server, err := net.Listen("tcp", "127.0.0.1:0")
+		qt.Assert(t, qt.IsNil(err))
+		defer server.Close()
+		for i, name := range []string{"bpf_first", "bpf_second"} {
+			conn, err := net.Dial("tcp", server.Addr().String()) // the kernel calls init for a connected socket
+			qt.Assert(t, qt.IsNil(err))
+			defer conn.Close()
+			raw, err := conn.(*net.TCPConn).SyscallConn()
+			qt.Assert(t, qt.IsNil(err))
+			var set error
+			qt.Assert(t, qt.IsNil(raw.Control(func(fd uintptr) {
+				set = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
+			})))
+			qt.Assert(t, qt.IsNil(set), qt.Commentf("%s", name))
+			n, err := inits.Get()
+			qt.Assert(t, qt.IsNil(err))
+			qt.Check(t, qt.Equals(n, int32(i+1)), qt.Commentf("%s", name))
+		}
 	},
 	// The example at work: it tells of an execution.
 	"execsnoop_loader": func(t *testing.T, c *runtime.Collection) {
