@@ -16,7 +16,7 @@ import (
 // fillArena puts an arena's variables where its programs expect them. A loader cannot: an arena is written through its mapping
 // in user space alone, at the address that it was created for (arena_map_mmap, kernel/bpf/arena.c). What is in an arena is
 // shared with user space by design, and so nothing that a signature could protect.
-func (l *load) fillArena(fd int, m *bundle.Map) error {
+func fillArena(fd int, m *bundle.Map, blob []byte) error {
 	if m.Arena.Size == 0 {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (l *load) fillArena(fd int, m *bundle.Map) error {
 	if m.Type != uint32(ebpf.Arena) { // nothing but an arena is written to: what other maps hold is the loader's to say
 		return &mismatch{fmt.Sprintf("map %s has the variables of an arena, and is none", m.Name)}
 	}
-	if end > uint64(len(l.bundle.Blob)) || m.ArenaOffset > size || uint64(m.Arena.Size) > size-m.ArenaOffset {
+	if end > uint64(len(blob)) || m.ArenaOffset > size || uint64(m.Arena.Size) > size-m.ArenaOffset {
 		return &mismatch{fmt.Sprintf("the variables of arena %s lie outside of it", m.Name)}
 	}
 	// MAP_FIXED_NOREPLACE: never over what the process has there already.
@@ -34,6 +34,6 @@ func (l *load) fillArena(fd int, m *bundle.Map) error {
 	if err != nil {
 		return fmt.Errorf("map arena %s into memory at %#x: %w", m.Name, m.Extra, err)
 	}
-	copy(unsafe.Slice((*byte)(unsafe.Add(at, m.ArenaOffset)), m.Arena.Size), l.bundle.Blob[m.Arena.Offset:end])
+	copy(unsafe.Slice((*byte)(unsafe.Add(at, m.ArenaOffset)), m.Arena.Size), blob[m.Arena.Offset:end])
 	return unix.MunmapPtr(at, uintptr(size)) // the kernel keeps the pages as long as the map
 }

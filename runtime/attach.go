@@ -16,10 +16,10 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 )
 
-// ErrNoTarget: the section of a program does not say what to attach it to, and neither does an option of AttachAll.
-var ErrNoTarget = errors.New("nothing says what to attach it to")
+// ErrNoTarget: neither the program's section nor an option of AttachAll names a target to attach to.
+var ErrNoTarget = errors.New("no attach target")
 
-// AttachError is why AttachAll cannot attach a program or a struct_ops map.
+// AttachError says why AttachAll cannot attach a program or a struct_ops map.
 type AttachError struct {
 	// Name is the program's or the map's, in the source.
 	Name string
@@ -30,7 +30,7 @@ type AttachError struct {
 	Hint string
 }
 
-// Error says all of it in one line.
+// Error returns everything in one line.
 func (e *AttachError) Error() string {
 	what := "struct_ops map " + e.Name
 	if e.Section != "" {
@@ -46,14 +46,14 @@ func (e *AttachError) Error() string {
 // Unwrap returns Err.
 func (e *AttachError) Unwrap() error { return e.Err }
 
-// Links are what AttachAll has attached.
+// Links holds what AttachAll has attached.
 type Links struct {
 	names []string
 	links []link.Link
 }
 
-// Link returns the link of a program or of a struct_ops map, by its name in the source, or nil. That of an iterator is a
-// *link.Iter.
+// Link returns the link of a program or struct_ops map by its name in the source, or nil if there is none. An iterator's
+// link is a *link.Iter.
 func (l *Links) Link(name string) link.Link {
 	if i := slices.Index(l.names, name); i >= 0 {
 		return l.links[i]
@@ -61,7 +61,7 @@ func (l *Links) Link(name string) link.Link {
 	return nil
 }
 
-// Close detaches everything, the last first. What was pinned stays attached.
+// Close detaches everything, in reverse order. Pinned links stay attached.
 func (l *Links) Close() error {
 	var errs []error
 	for i, link := range slices.Backward(l.links) {
@@ -79,32 +79,31 @@ type attachConfig struct {
 	except               []string
 }
 
-// AttachOption tells AttachAll what sections do not.
+// AttachOption tells AttachAll what the sections leave open.
 type AttachOption func(*attachConfig)
 
 // ToInterface names the network interface to which XDP, TCX and netkit programs are attached.
 func ToInterface(name string) AttachOption { return func(c *attachConfig) { c.iface = name } }
 
-// ToCgroup names the folder of the cgroup (v2) to which the cgroup's programs are attached.
+// ToCgroup names the folder of the cgroup (v2) to which cgroup programs are attached.
 func ToCgroup(path string) AttachOption { return func(c *attachConfig) { c.cgroup = path } }
 
-// ToNetNS names the network namespace to which sk_lookup and flow_dissector programs are attached, by its file:
+// ToNetNS names the file of the network namespace to which sk_lookup and flow_dissector programs are attached, such as
 // "/proc/self/ns/net".
 func ToNetNS(path string) AttachOption { return func(c *attachConfig) { c.netns = path } }
 
-// Except leaves programs and struct_ops maps alone, by their names in the source: those that others call, and those that
-// the caller attaches.
+// Except skips programs and struct_ops maps by their names in the source, such as those you attach yourself.
 func Except(names ...string) AttachOption {
 	return func(c *attachConfig) { c.except = append(c.except, names...) }
 }
 
-// AttachAll attaches each program to what its section names, or an option does, and each struct_ops map of section
-// .struct_ops.link. It attaches all or, when it fails, nothing: errors.As finds an *AttachError for each that is in the way.
-// Programs that nothing attaches are left alone: those of section syscall, which are run, those of struct_ops maps, and XDP
-// programs for the entries of a devmap or cpumap.
+// AttachAll attaches each program to the target that its section or an option names, and each struct_ops map of section
+// .struct_ops.link. If one cannot be attached, nothing is: errors.As finds an *AttachError for it. Programs that are never
+// attached are skipped: those of section syscall, which you run, those of struct_ops maps, and XDP programs for the entries
+// of a devmap or cpumap.
 //
-// The target of a program of section fentry, fexit, fmod_ret, tp_btf, lsm or iter is part of what is signed. Those of other
-// sections are what the bundle says, which nothing protects: a kprobe is attached by the process, not by the loader.
+// The target of a program in section fentry, fexit, fmod_ret, tp_btf, lsm or iter is signed. Other targets come from the
+// bundle's description, which is not signed: the process attaches a kprobe, the loader does not.
 func (c *Collection) AttachAll(opts ...AttachOption) (*Links, error) {
 	var config attachConfig
 	for _, opt := range opts {
@@ -176,17 +175,12 @@ func (c *Collection) planAttach(config *attachConfig) ([]attachment, error) {
 // mapLink is BPF_F_LINK: a struct_ops map that a link attaches.
 const mapLink = 1 << 13
 
-// howToAttach returns what attaches a program, or nil for one that nothing attaches. The error says what to do instead.
+// howToAttach returns the function that attaches a program, or nil for one that is never attached. The error says what to
+// do instead.
 func howToAttach(p *bundle.Program, prog *ebpf.Program, config *attachConfig) (attachFunc, error) {
 	kind, target, _ := strings.Cut(p.Section, "/")
 	kind = strings.TrimSuffix(kind, ".s")
 	at := ebpf.AttachType(p.ExpectedAttachType)
-	needTarget := func(example string, attach attachFunc) (attachFunc, error) {
-		if target == "" {
-			return nil, fmt.Errorf("name the target in the section: SEC(%q)", kind+"/"+example)
-		}
-		return attach, nil
-	}
 	switch t := ebpf.ProgramType(p.Type); t {
 	case ebpf.Syscall, ebpf.StructOps: // the one is run, the other is its map's
 		return nil, nil
@@ -194,26 +188,11 @@ func howToAttach(p *bundle.Program, prog *ebpf.Program, config *attachConfig) (a
 	case ebpf.Kprobe:
 		return attachProbe(kind, target, prog)
 	case ebpf.TracePoint:
-		return needTarget("sched/sched_process_exec", func() (link.Link, error) {
-			group, name, _ := strings.Cut(target, "/")
-			return link.Tracepoint(group, name, prog, nil)
-		})
+		return attachTracepoint(kind, target, prog)
 	case ebpf.RawTracepoint, ebpf.RawTracepointWritable:
-		return needTarget("sched_process_exec", func() (link.Link, error) {
-			return link.AttachRawTracepoint(link.RawTracepointOptions{Name: target, Program: prog})
-		})
-
+		return attachRawTracepoint(kind, target, prog)
 	case ebpf.Tracing:
-		switch {
-		case at == ebpf.AttachTraceIter && (target == "bpf_map_elem" || target == "sockmap" || target == "bpf_sk_storage_map"):
-			return nil, errors.New("use link.AttachIter with the map")
-		case at == ebpf.AttachTraceIter:
-			return func() (link.Link, error) { return link.AttachIter(link.IterOptions{Program: prog}) }, nil
-		case strings.HasSuffix(kind, ".multi"):
-			return nil, errors.New("use link.AttachRawLink with the functions")
-		}
-		// The kernel knows the target since it loaded the program.
-		return func() (link.Link, error) { return link.AttachTracing(link.TracingOptions{Program: prog}) }, nil
+		return attachTracing(kind, target, at, prog)
 	case ebpf.LSM:
 		if at == ebpf.AttachLSMCgroup {
 			return attachToCgroup(prog, at, config)
@@ -228,17 +207,7 @@ func howToAttach(p *bundle.Program, prog *ebpf.Program, config *attachConfig) (a
 			return link.AttachXDP(link.XDPOptions{Program: prog, Interface: index})
 		})
 	case ebpf.SchedCLS:
-		switch at {
-		case ebpf.AttachTCXIngress, ebpf.AttachTCXEgress:
-			return attachToInterface(config, func(index int) (link.Link, error) {
-				return link.AttachTCX(link.TCXOptions{Program: prog, Interface: index, Attach: at})
-			})
-		case ebpf.AttachNetkitPrimary, ebpf.AttachNetkitPeer:
-			return attachToInterface(config, func(index int) (link.Link, error) {
-				return link.AttachNetkit(link.NetkitOptions{Program: prog, Interface: index, Attach: at})
-			})
-		}
-		return nil, errors.New("name the direction in the section: SEC(\"tcx/ingress\") or SEC(\"tcx/egress\"); or use tc(8)")
+		return attachSchedCLS(prog, at, config)
 
 	case ebpf.CGroupSKB, ebpf.CGroupSock, ebpf.CGroupSockAddr, ebpf.CGroupSockopt, ebpf.CGroupSysctl, ebpf.CGroupDevice, ebpf.SockOps:
 		if kind == "cgroup" && target == "skb" {
@@ -253,8 +222,59 @@ func howToAttach(p *bundle.Program, prog *ebpf.Program, config *attachConfig) (a
 		if call := callInstead[t]; call != "" {
 			return nil, errors.New("use " + call)
 		}
-		return nil, fmt.Errorf("AttachAll knows no way for programs of type %v", t)
+		return nil, fmt.Errorf("AttachAll does not support programs of type %v", t)
 	}
+}
+
+func attachTracepoint(kind, target string, prog *ebpf.Program) (attachFunc, error) {
+	if target == "" {
+		return nil, needTarget(kind, "sched/sched_process_exec")
+	}
+	return func() (link.Link, error) {
+		group, name, _ := strings.Cut(target, "/")
+		return link.Tracepoint(group, name, prog, nil)
+	}, nil
+}
+
+func attachRawTracepoint(kind, target string, prog *ebpf.Program) (attachFunc, error) {
+	if target == "" {
+		return nil, needTarget(kind, "sched_process_exec")
+	}
+	return func() (link.Link, error) {
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: target, Program: prog})
+	}, nil
+}
+
+// needTarget is the error about a section without a target.
+func needTarget(kind, example string) error {
+	return fmt.Errorf("name the target in the section: SEC(%q)", kind+"/"+example)
+}
+
+func attachTracing(kind, target string, at ebpf.AttachType, prog *ebpf.Program) (attachFunc, error) {
+	switch {
+	case at == ebpf.AttachTraceIter && (target == "bpf_map_elem" || target == "sockmap" || target == "bpf_sk_storage_map"):
+		return nil, errors.New("use link.AttachIter with the map")
+	case at == ebpf.AttachTraceIter:
+		return func() (link.Link, error) { return link.AttachIter(link.IterOptions{Program: prog}) }, nil
+	case strings.HasSuffix(kind, ".multi"):
+		return nil, errors.New("use link.AttachRawLink with the functions")
+	}
+	// The kernel knows the target since it loaded the program.
+	return func() (link.Link, error) { return link.AttachTracing(link.TracingOptions{Program: prog}) }, nil
+}
+
+func attachSchedCLS(prog *ebpf.Program, at ebpf.AttachType, config *attachConfig) (attachFunc, error) {
+	switch at {
+	case ebpf.AttachTCXIngress, ebpf.AttachTCXEgress:
+		return attachToInterface(config, func(index int) (link.Link, error) {
+			return link.AttachTCX(link.TCXOptions{Program: prog, Interface: index, Attach: at})
+		})
+	case ebpf.AttachNetkitPrimary, ebpf.AttachNetkitPeer:
+		return attachToInterface(config, func(index int) (link.Link, error) {
+			return link.AttachNetkit(link.NetkitOptions{Program: prog, Interface: index, Attach: at})
+		})
+	}
+	return nil, errors.New("name the direction in the section: SEC(\"tcx/ingress\") or SEC(\"tcx/egress\"); or use tc(8)")
 }
 
 // callInstead is for programs whose targets are no files or names, by type.

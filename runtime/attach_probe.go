@@ -21,14 +21,14 @@ import (
 // executables and libraries.
 func attachProbe(kind, target string, prog *ebpf.Program) (attachFunc, error) {
 	if kind == "usdt" {
-		return nil, errors.New("AttachAll knows no way for USDT: attach a uprobe at the address that the note of the executable names")
+		return nil, errors.New("AttachAll does not support USDT: attach a uprobe at the address that the note of the executable names")
 	}
 	if target == "" {
 		example := "do_unlinkat"
 		if strings.HasPrefix(kind, "u") {
 			example = "libc.so.6:malloc"
 		}
-		return nil, fmt.Errorf("name the target in the section: SEC(%q)", kind+"/"+example)
+		return nil, needTarget(kind, example)
 	}
 	attach := map[string]func(string, *ebpf.Program) (link.Link, error){
 		"kprobe":       func(t string, p *ebpf.Program) (link.Link, error) { return kprobe(link.Kprobe, t, p) },
@@ -50,7 +50,7 @@ func attachProbe(kind, target string, prog *ebpf.Program) (attachFunc, error) {
 		},
 	}[kind]
 	if attach == nil {
-		return nil, fmt.Errorf("AttachAll knows no way for section %s", kind)
+		return nil, fmt.Errorf("AttachAll does not support section %s", kind)
 	}
 	return func() (link.Link, error) { return attach(target, prog) }, nil
 }

@@ -69,8 +69,8 @@ var kinds = []kindOf{
 	{"uretprobe.multi.s/libc.so.6:malloc", ebpf.Kprobe, ebpf.AttachTraceUprobeMulti, ""},
 	{"kretprobe.multi/do_nano*", ebpf.Kprobe, ebpf.AttachTraceKprobeMulti, ""},
 	{"kretsyscall/openat", ebpf.Kprobe, 0, ""},
-	{"uprobe.session/libc.so.6:malloc", ebpf.Kprobe, 57, "AttachAll knows no way for section uprobe.session"},
-	{"usdt/libc.so.6:libc:setjmp", ebpf.Kprobe, 0, "AttachAll knows no way for USDT: .*"},
+	{"uprobe.session/libc.so.6:malloc", ebpf.Kprobe, 57, "AttachAll does not support section uprobe.session"},
+	{"usdt/libc.so.6:libc:setjmp", ebpf.Kprobe, 0, "AttachAll does not support USDT: .*"},
 	{"tp/sched/sched_process_exec", ebpf.TracePoint, 0, ""},
 	{"tracepoint", ebpf.TracePoint, 0, `name the target in the section: SEC("tracepoint/sched/sched_process_exec")`},
 	{"raw_tp.w/bpf_test_finish", ebpf.RawTracepointWritable, 0, ""},
@@ -98,7 +98,7 @@ var kinds = []kindOf{
 	{"netfilter", ebpf.Netfilter, ebpf.AttachNetfilter, "use link.AttachNetfilter with protocol, hook and priority"},
 	{"lwt_in", ebpf.LWTIn, 0, "use a route: .*"},
 	{"freplace/f", ebpf.Extension, 0, "use link.AttachFreplace"},
-	{"new", 99, 0, "AttachAll knows no way for programs of type .*"},
+	{"new", 99, 0, "AttachAll does not support programs of type .*"},
 }
 
 func TestAttachTargets(t *testing.T) {
@@ -136,9 +136,9 @@ func TestAttachExcept(t *testing.T) {
 	c.structOps = []bundle.Map{{Name: "ops", Type: uint32(ebpf.StructOpsMap)}}
 	c.Maps = map[string]*ebpf.Map{"ops": {}}
 	_, err := c.AttachAll()
-	qt.Check(t, qt.ErrorMatches(err, `attach program p socket \(section "socket"\): nothing says what to attach it to: use link.AttachSocketFilter with the socket
+	qt.Check(t, qt.ErrorMatches(err, `attach program p socket \(section "socket"\): no attach target: use link.AttachSocketFilter with the socket
 attach program p tc \(section "tc"\): .*
-attach struct_ops map ops: nothing says what to attach it to: put it into section .struct_ops.link in the source`))
+attach struct_ops map ops: no attach target: put it into section .struct_ops.link in the source`))
 	_, err = c.AttachAll(Except("p socket", "ops", "nobody"))
 	qt.Check(t, qt.ErrorMatches(err, `attach all except nobody: there is no program or map of that name
 attach program p tc .*`))

@@ -1,4 +1,5 @@
-// Package runtime loads bundles: BPF programs that a signed loader brings into the kernel, and that the kernel attests.
+// Package runtime loads bundles: BPF programs that a signed loader brings into the kernel, where the kernel verifies the
+// loader's signature before it runs.
 //
 //	coll, err := runtime.LoadBytes(ctx, bundleFile)
 //	if err != nil {
@@ -7,14 +8,14 @@
 //	defer coll.Close()
 //	reader, err := ringbuf.NewReader(coll.Map("events"))
 //
-// A load chooses the loader for the scheme that the running kernel attests with, which it finds in the kernel's type
-// information and never by version number; makes the loader's metadata map, exclusive to the loader, and freezes it; has
-// the kernel verify the signature and run the loader; and hands over what the loader made. It never falls back from
-// signed to unsigned: AllowUnsigned is a decision of the program that loads.
+// A load has these steps. It reads the kernel's BTF and picks the loader that this kernel can verify; version numbers play
+// no part. It creates the loader's metadata map, exclusive to the loader, and freezes it. It has the kernel verify the
+// signature and run the loader. Finally it takes over the maps and programs the loader made. It never falls back from
+// signed to unsigned: that is your decision, by AllowUnsigned.
 //
-// What a bundle says of itself (names, descriptions, kinds of keys) is not signed and not trusted: the maps and programs
-// that the loader made are compared with it before they are handed over.
+// What a bundle says about itself (names, descriptions, kinds of keys) is neither signed nor trusted: Load compares the
+// maps and programs the loader made with the description before it returns them.
 //
-// The package does nothing when a program starts and keeps no goroutine. Any number of goroutines may load, and use what
-// was loaded until one of them closes it.
+// The package has no init-time side effects and starts no background goroutines. You may call Load from any number of
+// goroutines, and use a Collection from several until one of them closes it.
 package runtime

@@ -10,58 +10,58 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a load can fail with: errors.Is finds these in what Load returns, and errors.As a *LoadError with the details.
-// Where the kernel gave an errno, errors.Is finds that one as well.
+// Errors of Load. Use errors.Is to test for one of them, or for the kernel's errno, and errors.As with a *LoadError for the
+// details.
 var (
-	// ErrNoKernelBTF: without type information of its own (CONFIG_DEBUG_INFO_BTF), a kernel does not let a loader look at its
-	// map, and does not say which scheme it attests with.
+	// ErrNoKernelBTF: a kernel built without BTF (CONFIG_DEBUG_INFO_BTF) does not let a loader read its map, and does not
+	// show how it attests loaders.
 	ErrNoKernelBTF = errors.New("the kernel has no usable type information (BTF)")
-	// ErrNotExclusiveCapable: the kernel can tie the metadata map to the loader in no way that the loader or the kernel
-	// itself would check, so whoever may use bpf(2) could exchange what was signed.
+	// ErrNotExclusiveCapable: neither the kernel nor a loader can check that the metadata map belongs to the loader alone, so
+	// anyone allowed to use bpf(2) could replace what was signed.
 	ErrNotExclusiveCapable = errors.New("the kernel cannot enforce exclusivity of the metadata map")
-	// ErrVerificationUnavailable: the kernel was built without what verifies signatures
-	// (CONFIG_SYSTEM_DATA_VERIFICATION, or the signature's algorithm).
+	// ErrVerificationUnavailable: the kernel was built without CONFIG_SYSTEM_DATA_VERIFICATION, or without the signature's
+	// algorithm.
 	ErrVerificationUnavailable = errors.New("the kernel cannot verify this signature")
-	// ErrKeyNotInKeyring: no keyring that was asked holds a key that signed the bundle.
+	// ErrKeyNotInKeyring: none of the trusted keyrings holds a key that signed the bundle.
 	ErrKeyNotInKeyring = errors.New("no keyring holds a key that signed this bundle")
-	// ErrSignatureRejected: a keyring has the key, and the signature is not its signature of these bytes.
+	// ErrSignatureRejected: a keyring has the key, but the signature does not match these bytes.
 	ErrSignatureRejected = errors.New("the kernel rejected the signature")
-	// ErrTampered: the loader is the signer's, and what came with it is not.
+	// ErrTampered: the loader is the signer's, but its metadata or the bundle's description is not.
 	ErrTampered = errors.New("the bundle was tampered with")
-	// ErrVerifierRefused: the kernel's verifier refused the loader or one of the bundle's programs. LoadError.Log says why.
+	// ErrVerifierRefused: the kernel's verifier rejected the loader or one of the bundle's programs. LoadError.Log says why.
 	ErrVerifierRefused = errors.New("the kernel's verifier refused a program")
-	// ErrLoaderFailed: the loader ran, and one of the maps or programs could not be made.
+	// ErrLoaderFailed: the loader could not create one of the maps or programs.
 	ErrLoaderFailed = errors.New("the loader could not make its maps and programs")
-	// ErrMissingCapability: the process lacks a capability, or has it in its user namespace only.
+	// ErrMissingCapability: the process lacks a capability, or has it only in its own user namespace.
 	ErrMissingCapability = errors.New("a capability is missing")
-	// ErrDenied: the process has the capabilities, and a security policy of the host (an LSM) said no.
+	// ErrDenied: the process has the capabilities, but a security policy of the host (an LSM) denied the load.
 	ErrDenied = errors.New("a security policy of the host denied it")
 	// ErrMemlock: RLIMIT_MEMLOCK or the memory cgroup's limit is too low.
 	ErrMemlock = errors.New("a memory limit is too low")
 	// ErrTooManyFiles: the process, or the machine, is out of file descriptors.
 	ErrTooManyFiles = errors.New("out of file descriptors")
-	// ErrUnsigned: the bundle has a loader for this kernel, and nobody signed it.
+	// ErrUnsigned: the bundle's loader for this kernel has no signature.
 	ErrUnsigned = errors.New("the bundle is not signed")
-	// ErrKeyKind: no key of a kind that RequireKinds names signed the bundle.
+	// ErrKeyKind: the bundle has no signature by a key of a kind in RequireKinds.
 	ErrKeyKind = errors.New("no signature is by a key of a required kind")
 	// ErrNoLoader: the bundle has no loader for the scheme that this kernel attests with.
 	ErrNoLoader = errors.New("the bundle has no loader for this kernel")
-	// ErrSchemeNotAllowed: the kernel attests with a scheme that RequireSchemes does not name.
+	// ErrSchemeNotAllowed: the kernel's scheme is not in RequireSchemes.
 	ErrSchemeNotAllowed = errors.New("the kernel's attestation scheme is not one of those required")
 	// ErrWrongEndian: the object was compiled for hosts of the other byte order.
 	ErrWrongEndian = errors.New("the bundle is for the other byte order")
 	// ErrEnroll: the certificate could not be added to the session keyring.
 	ErrEnroll = errors.New("the certificate cannot be enrolled")
-	// ErrPinExists: a map is to be pinned where something is already.
+	// ErrPinExists: something is already pinned at a map's path.
 	ErrPinExists = errors.New("something is pinned there already")
-	// ErrPin: a map cannot be pinned for another reason.
+	// ErrPin: a map cannot be pinned, for another reason.
 	ErrPin = errors.New("a map cannot be pinned")
 )
 
-// Step is a part of a load, in words that follow "cannot".
+// Step is a step of a load, in words that follow "cannot".
 type Step string
 
-// The steps in their order.
+// The steps of a load, in order.
 const (
 	StepChoose  Step = "choose a loader"
 	StepEnroll  Step = "enroll the certificate"
@@ -75,22 +75,22 @@ const (
 	StepPin     Step = "pin the maps"
 )
 
-// LoadError is what Load returns when it fails: at which step, why, and what to do about it.
+// LoadError describes a failed load: the step, the reason, and what to do about it.
 type LoadError struct {
-	// Object is the name of the object file that the bundle was made from, as the bundle says.
+	// Object is the name of the object file that the bundle was made from, according to the bundle.
 	Object string
 	Step   Step
 	// Err is one of this package's errors, or that of a canceled context.
 	Err error
-	// Errno is the kernel's answer, or 0 when it was not asked.
+	// Errno is the kernel's answer, or 0 if the error is not the kernel's.
 	Errno unix.Errno
 	// Detail says more about this case, and Hint what to do.
 	Detail, Hint string
-	// Log is the verifier's, empty when it wrote none.
+	// Log is the verifier's log, empty if it wrote none.
 	Log string
 }
 
-// Error says all but the whole log in one line.
+// Error returns everything in one line, with an excerpt of the log.
 func (e *LoadError) Error() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "load %s: cannot %s: %v", e.Object, e.Step, e.Err)
@@ -113,7 +113,7 @@ func (e *LoadError) Unwrap() []error {
 	return []error{e.Err, e.Errno}
 }
 
-// ErrnoName returns the name of Errno, such as "EKEYREJECTED", or nothing when it is 0.
+// ErrnoName returns the name of Errno, such as "EKEYREJECTED", or "" if Errno is 0.
 func (e *LoadError) ErrnoName() string {
 	if e.Errno == 0 {
 		return ""
@@ -135,8 +135,8 @@ func errnoName(errno unix.Errno) string {
 	return fmt.Sprintf("errno %d", int(errno))
 }
 
-// Excerpt returns what a verifier log says in the end, in one line: the complaint, the instruction that it is about, and
-// the line of source that the instruction is from. It is empty when the log holds no complaint.
+// Excerpt returns the end of a verifier log in one line: the complaint, the instruction it is about, and the line of source
+// that the instruction comes from. It is empty if the log has no complaint.
 func Excerpt(log string) string {
 	// From Linux 7.3, a report for people follows (kernel/bpf/diagnostics.c): its title will do.
 	log, report, _ := strings.Cut(log, "\nVerification failed: ")

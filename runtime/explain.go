@@ -17,152 +17,171 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 )
 
-// explain turns the kernel's answer into one of this package's errors, and says what to do.
-func (l *load) explain(e *LoadError) *LoadError {
-	cause := e.Err
-	errors.As(cause, &e.Errno)
-	set := func(err error, detail, hint string) *LoadError {
-		e.Err, e.Detail, e.Hint = err, detail, hint
-		return e
+// explain is the last stage of a load that failed: it turns the kernel's answer into one of this package's errors, and
+// says what to do.
+func explain(j *job, f *fault, o *outcome) *LoadError {
+	m := meaningOf(j, f, o)
+	return &LoadError{
+		Object: j.bundle.Object.Name, Step: f.step, Err: m.err, Errno: f.errno(), Detail: m.detail, Hint: m.hint, Log: o.log,
 	}
+}
+
+// meaning is what a fault means: one of this package's errors, more about this case, and what to do.
+type meaning struct {
+	err          error
+	detail, hint string
+}
+
+func meaningOf(j *job, f *fault, o *outcome) meaning {
 	var noKeyring *keyringError
 	var differs *mismatch
-	var path *os.PathError
 	switch {
-	case errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded):
-		return e
-	case errors.As(cause, &noKeyring):
-		e.Errno = unix.EINVAL
-		return set(ErrKeyNotInKeyring, cause.Error(), "name a keyring that exists: `keyctl show` lists them")
-	case errors.As(cause, &differs):
-		return set(ErrTampered, cause.Error(), "use the bundle as it was built")
-	case errors.As(cause, &path) && e.Step == StepPin:
-		return l.explainPin(e, path)
-	case e.Errno == 0 && e.Step == StepPin:
-		return set(ErrPin, cause.Error(), "")
-	case e.Errno == 0:
-		return set(ErrLoaderFailed, cause.Error(), "")
-	case e.Step == StepEnroll:
-		return l.explainEnroll(e)
+	case errors.Is(f.err, context.Canceled), errors.Is(f.err, context.DeadlineExceeded):
+		return meaning{err: f.err}
+	case errors.As(f.err, &noKeyring):
+		return meaning{ErrKeyNotInKeyring, f.err.Error(), "name a keyring that exists: `keyctl show` lists them"}
+	case errors.As(f.err, &differs):
+		return meaning{ErrTampered, f.err.Error(), useAsBuilt}
+	case f.step == StepPin:
+		return pinMeaning(f)
+	case f.errno() == 0:
+		return meaning{ErrLoaderFailed, f.err.Error(), ""}
+	case f.step == StepEnroll:
+		return enrollMeaning(j, f)
 	}
+	return errnoMeaning(j, f, o)
+}
 
-	switch e.Errno {
+const useAsBuilt = "use the bundle as it was built"
+
+// errnoMeaning is about what the kernel itself said, first of what it says at any step.
+func errnoMeaning(j *job, f *fault, o *outcome) meaning {
+	switch f.errno() {
 	case unix.EMFILE, unix.ENFILE:
-		return set(ErrTooManyFiles, fmt.Sprintf("the loader needs %d of them", len(l.bundle.Maps)+len(l.bundle.Programs)+3), "raise the limit: `ulimit -n`, LimitNOFILE=")
+		const others = 3 // metadata map, loader, and the loader's own BTF
+		needs := len(j.bundle.Maps) + len(j.bundle.Programs) + others
+		return meaning{ErrTooManyFiles, fmt.Sprintf("the loader needs %d of them", needs), "raise the limit: `ulimit -n`, LimitNOFILE="}
 	case unix.ENOMEM:
-		return set(ErrMemlock, "", "raise the memory cgroup's limit (memory.max)")
+		return meaning{ErrMemlock, "", "raise the memory cgroup's limit (memory.max)"}
 	case unix.EPERM:
-		return l.explainPermission(e)
+		return permissionMeaning(j, f, o)
 	}
-	switch e.Step {
+	switch f.step {
 	case StepCreate:
-		if e.Errno == unix.E2BIG {
-			return set(ErrNotExclusiveCapable, "it does not know exclusive maps", "update the kernel")
+		if f.errno() == unix.E2BIG {
+			return meaning{ErrNotExclusiveCapable, "it does not know exclusive maps", "update the kernel"}
 		}
 	case StepLoad:
-		return l.explainLoad(e)
+		return loadMeaning(j, f, o)
 	case StepRun:
-		return l.explainRun(e)
+		return runMeaning(j, f, o)
 	}
-	return set(ErrLoaderFailed, cause.Error(), "")
+	m := meaning{err: ErrLoaderFailed}
+	if f.err != f.errno() { // it says more than the errno, such as which map it was
+		m.detail = f.err.Error()
+	}
+	return m
 }
 
-// explainLoad explains what BPF_PROG_LOAD said of the loader.
-func (l *load) explainLoad(e *LoadError) *LoadError {
-	if l.config.unsigned {
-		e.Err, e.Hint = ErrVerifierRefused, "this is a bug of the loader's generator, or the kernel is older than it expects"
-		return e
+// loadMeaning is about what BPF_PROG_LOAD said of the loader.
+func loadMeaning(j *job, f *fault, o *outcome) meaning {
+	if j.unsigned {
+		return meaning{ErrVerifierRefused, "", "this is a bug of the loader's generator, or the kernel is older than it expects"}
 	}
 	var ids []string
-	for _, s := range l.signatures {
+	for _, s := range j.signatures {
 		ids = append(ids, fmt.Sprintf("%x", s.KeyID))
 	}
-	signers := strings.Join(ids, ", ")
-	const damaged = "the signature is damaged: sign the bundle again"
-	if e.Errno == unix.EINVAL && (e.Log == "" || strings.Contains(e.Log, "signature verification failed")) {
-		e.Err, e.Detail, e.Hint = ErrSignatureRejected, "signed by "+signers, damaged // pkcs7_parse_message says this, too
-		return e
-	}
-	switch e.Errno {
+	signedBy := "signed by " + strings.Join(ids, ", ")
+	switch errno := f.errno(); errno {
 	case unix.ENOKEY:
-		e.Err, e.Detail = ErrKeyNotInKeyring, fmt.Sprintf("signed by %s, asked: %v", signers, l.config.keyrings)
-		e.Hint = "add the signer's certificate to one of these keyrings, or name the keyring that has it (Keyring, Enroll)"
+		return meaning{ErrKeyNotInKeyring, fmt.Sprintf("%s, asked: %v", signedBy, j.keyrings),
+			"add the signer's certificate to one of these keyrings, or name the keyring that has it (Keyring, Enroll)"}
 	case unix.EKEYREJECTED, unix.EBADMSG, unix.EKEYREVOKED, unix.EKEYEXPIRED, unix.ELIBBAD, unix.ENODATA:
-		e.Err, e.Detail = ErrSignatureRejected, "signed by "+signers
-		e.Hint = map[unix.Errno]string{
-			unix.EBADMSG:     damaged,
-			unix.EKEYREVOKED: "the key or its keyring is revoked",
-			unix.EKEYEXPIRED: "the key or its keyring has expired",
-		}[e.Errno]
-		if e.Hint == "" {
-			e.Hint = "the bundle was changed after it was signed, or the host has the key on its blacklist: use the bundle as it was built"
+		return meaning{ErrSignatureRejected, signedBy, signatureHint(errno)}
+	case unix.EINVAL:
+		if o.log == "" || strings.Contains(o.log, "signature verification failed") { // pkcs7_parse_message says this, too
+			return meaning{ErrSignatureRejected, signedBy, signatureHint(unix.EBADMSG)}
 		}
-	case unix.EOPNOTSUPP, unix.ENOPKG, unix.ENOENT:
-		e.Err, e.Hint = ErrVerificationUnavailable, "use a kernel built with CONFIG_SYSTEM_DATA_VERIFICATION; AllowUnsigned (bpfload -unsigned) is for development"
-		if e.Errno == unix.ENOPKG {
-			e.Hint = "sign with an algorithm that the kernel has: RSA with SHA-256 works wherever CONFIG_CRYPTO_RSA is"
-		}
+	case unix.ENOPKG:
+		return meaning{ErrVerificationUnavailable, "", "sign with an algorithm that the kernel has: RSA with SHA-256 works wherever CONFIG_CRYPTO_RSA is"}
+	case unix.EOPNOTSUPP, unix.ENOENT:
+		return meaning{ErrVerificationUnavailable, "", "use a kernel built with CONFIG_SYSTEM_DATA_VERIFICATION; AllowUnsigned (bpfload -unsigned) is for development"}
 	case unix.E2BIG:
-		if l.attestation.SignsMap && e.Log == "" {
-			e.Err, e.Hint = ErrVerificationUnavailable, "the kernel does not know signatures, or the bundle is too large for one"
-			break
+		if j.attestation.SignsMap && o.log == "" {
+			return meaning{ErrVerificationUnavailable, "", "the kernel does not know signatures, or the bundle is too large for one"}
 		}
-		fallthrough
-	default:
-		e.Err, e.Hint = ErrVerifierRefused, "this is a bug of the loader's generator, or of the kernel's reading of it"
 	}
-	return e
+	return meaning{ErrVerifierRefused, "", "this is a bug of the loader's generator, or of the kernel's reading of it"}
 }
 
-// explainRun explains what the loader returned. A loader that checks its map says -EINVAL when its map is not the signer's.
-func (l *load) explainRun(e *LoadError) *LoadError {
-	if e.Errno == unix.EINVAL && l.attestation.LoaderChecks && !bakedIn(l.loader.Insns, l.bundle.Blob) {
-		e.Err, e.Detail, e.Hint = ErrTampered, "the metadata is not the one that the loader was made for", "use the bundle as it was built"
-		return e
+// signatureHint says what to do about a signature that the kernel rejected.
+func signatureHint(errno unix.Errno) string {
+	switch errno {
+	case unix.EBADMSG:
+		return "the signature is damaged: sign the bundle again"
+	case unix.EKEYREVOKED:
+		return "the key or its keyring is revoked"
+	case unix.EKEYEXPIRED:
+		return "the key or its keyring has expired"
 	}
-	what, verified, m := l.whereFailed()
-	e.Detail, e.Err = "at "+what, ErrLoaderFailed
+	return "the bundle was changed after it was signed, or the host has the key on its blacklist: " + useAsBuilt
+}
+
+// runMeaning is about what the loader returned. A loader that checks its map returns -EINVAL if it is not the signer's.
+func runMeaning(j *job, f *fault, o *outcome) meaning {
+	errno := f.errno()
+	if errno == unix.EINVAL && j.attestation.LoaderChecks && !bakedIn(j.loader.Insns, j.bundle.Blob) {
+		return meaning{ErrTampered, "the metadata is not what the loader was made for", useAsBuilt}
+	}
+	at := whereFailed(j.bundle, o.context)
+	m := meaning{err: ErrLoaderFailed, detail: "at " + at.what}
 	switch {
-	case verified && Excerpt(e.Log) != "":
-		e.Err = ErrVerifierRefused
-		return e
-	case m != nil && m.MaxEntries == 0 && e.Errno == unix.EINVAL:
-		e.Hint = "give map " + m.Name + " its max_entries in the source: what is signed cannot be changed when it is loaded"
-		return e
+	case at.program != nil && Excerpt(o.log) != "":
+		m.err = ErrVerifierRefused
+	case at.bpfMap != nil && at.bpfMap.MaxEntries == 0 && errno == unix.EINVAL:
+		m.hint = "give map " + at.bpfMap.Name + " its max_entries in the source: what is signed cannot be changed when it is loaded"
+	default:
+		m.hint = map[unix.Errno]string{
+			unix.ENOENT:     "the kernel lacks a function or type that the object attaches to or uses",
+			unix.ESRCH:      "the kernel lacks a function or type that the object attaches to or uses",
+			unix.EINVAL:     "the kernel may lack a map type, a program type or a flag that the object uses",
+			unix.EOPNOTSUPP: "the kernel may lack a feature that the object uses",
+			unix.E2BIG:      "a map or a program is larger than this kernel takes",
+		}[errno]
 	}
-	e.Hint = map[unix.Errno]string{
-		unix.ENOENT:     "the kernel lacks a function or type that the object attaches to or uses",
-		unix.ESRCH:      "the kernel lacks a function or type that the object attaches to or uses",
-		unix.EINVAL:     "the kernel may lack a map type, a program type or a flag that the object uses",
-		unix.EOPNOTSUPP: "the kernel may lack a feature that the object uses",
-		unix.E2BIG:      "a map or a program is larger than this kernel takes",
-	}[e.Errno]
-	return e
+	return m
+}
+
+// place is where a loader failed, in words, and the map or program it could not make, if it is known to be one.
+type place struct {
+	what    string
+	bpfMap  *bundle.Map
+	program *bundle.Program
 }
 
 // whereFailed says what a failing loader could not make: the first thing that has no descriptor in the context, since
-// loaders make them in the bundle's order. It also says whether a verifier had to do with it, or which map it was about.
-func (l *load) whereFailed() (what string, verified bool, about *bundle.Map) {
-	b := l.bundle
-	if l.failed == nil {
-		return "its start", false, nil
+// loaders make them in the bundle's order.
+func whereFailed(b *bundle.Bundle, context []byte) place {
+	if context == nil {
+		return place{what: "its start"}
 	}
 	for i := range b.Maps {
 		m := &b.Maps[i]
 		switch {
-		case getFD(l.failed, m.Ctx) != absent:
+		case getFD(context, m.Ctx) != absent:
 		case i == 0:
-			return "the types, the kernel's functions and types that it looks for, or map " + m.Name, false, m
+			return place{what: "the types, the kernel's functions and types that it looks for, or map " + m.Name, bpfMap: m}
 		default:
-			return "map " + m.Name, false, m
+			return place{what: "map " + m.Name, bpfMap: m}
 		}
 	}
 	for i := range b.Programs {
-		if getFD(l.failed, b.Programs[i].Ctx) == absent {
-			return "program " + b.Programs[i].Name, true, nil
+		if p := &b.Programs[i]; getFD(context, p.Ctx) == absent {
+			return place{what: "program " + p.Name, program: p}
 		}
 	}
-	return "the filling of the maps", false, nil
+	return place{what: "the filling of the maps"}
 }
 
 // bakedIn says whether a loader compares the map with this blob's hash: whether its instructions load the four
@@ -186,58 +205,55 @@ func bakedIn(insns, blob []byte) bool {
 	return len(want) == 0
 }
 
-// explainPermission tells a missing capability from a policy.
-func (l *load) explainPermission(e *LoadError) *LoadError {
+// permissionMeaning tells a missing capability from a policy.
+func permissionMeaning(j *job, f *fault, o *outcome) meaning {
 	needs := loaderCapabilities
-	if e.Step == StepRun {
+	if f.step == StepRun {
 		needs = programCapabilities
 	}
-	switch missing := missingCapabilities(needs); {
-	case len(missing) > 0:
-		e.Err, e.Detail = ErrMissingCapability, "the process has no "+strings.Join(missing, ", ")
-		e.Hint = "run as root, or give the binary what it needs (setcap cap_bpf,cap_perfmon,cap_net_admin+ep, AmbientCapabilities=)"
-	case !initialUserNamespace():
-		e.Err, e.Detail = ErrMissingCapability, "the process is in a user namespace, whose capabilities do not count"
-		e.Hint = "load from the initial user namespace"
-	case e.Step == StepCreate && l.config.unsigned:
-		e.Err, e.Hint = ErrMemlock, "before Linux 5.11, EPERM can also mean RLIMIT_MEMLOCK: raise it (`ulimit -l`, LimitMEMLOCK=); or a security policy of the host denied it"
-	default:
-		e.Err, e.Hint = ErrDenied, "look for BPF LSM programs, lockdown and other policies in the kernel's and the audit log"
-		if e.Step == StepRun {
-			what, _, _ := l.whereFailed()
-			e.Detail = "at " + what
-		}
-	}
-	return e
-}
-
-func (l *load) explainEnroll(e *LoadError) *LoadError {
-	e.Err = ErrEnroll
-	switch e.Errno {
-	case unix.EBADMSG, unix.EINVAL:
-		e.Hint = "the kernel takes an X.509 certificate as DER"
-		if bytes.HasPrefix(l.config.certificate, []byte("-----BEGIN")) {
-			e.Hint = "this certificate is PEM, and the kernel takes DER: `openssl x509 -outform der`"
-		}
-	case unix.ENODEV, unix.ENOSYS:
-		e.Err, e.Hint = ErrVerificationUnavailable, "use a kernel built with CONFIG_KEYS, CONFIG_ASYMMETRIC_KEY_TYPE and CONFIG_X509_CERTIFICATE_PARSER"
-	case unix.ENOPKG:
-		e.Hint = "the kernel does not have the certificate's algorithm: RSA with SHA-256 works wherever CONFIG_CRYPTO_RSA is"
-	case unix.EPERM, unix.EACCES:
-		e.Hint = "a container's seccomp filter may forbid add_key(2)"
-	case unix.EDQUOT:
-		e.Hint = "the user's quota of keys is used up: /proc/key-users"
-	}
-	return e
-}
-
-func (l *load) explainPin(e *LoadError, path *os.PathError) *LoadError {
-	e.Detail = path.Path
+	missing := missingCapabilities(needs)
 	switch {
-	case e.Errno == unix.EEXIST:
-		e.Err, e.Hint = ErrPinExists, "remove it, or pin elsewhere (PinRoot): a signed loader makes its own maps and cannot use one that exists"
-	default:
-		e.Err, e.Detail, e.Hint = ErrPin, path.Error(), "the folder must be on a bpf filesystem: `mount -t bpf bpf /sys/fs/bpf`"
+	case len(missing) > 0:
+		return meaning{ErrMissingCapability, "the process has no " + strings.Join(missing, ", "),
+			"run as root, or give the binary what it needs (setcap cap_bpf,cap_perfmon,cap_net_admin+ep, AmbientCapabilities=)"}
+	case !initialUserNamespace():
+		return meaning{ErrMissingCapability, "the process is in a user namespace, whose capabilities do not count", "load from the initial user namespace"}
+	case f.step == StepCreate && j.unsigned:
+		return meaning{ErrMemlock, "", "before Linux 5.11, EPERM can also mean RLIMIT_MEMLOCK: raise it (`ulimit -l`, LimitMEMLOCK=); or a security policy of the host denied it"}
 	}
-	return e
+	m := meaning{ErrDenied, "", "look for BPF LSM programs, lockdown and other policies in the kernel's and the audit log"}
+	if f.step == StepRun {
+		m.detail = "at " + whereFailed(j.bundle, o.context).what
+	}
+	return m
+}
+
+func enrollMeaning(j *job, f *fault) meaning {
+	switch f.errno() {
+	case unix.EBADMSG, unix.EINVAL:
+		if bytes.HasPrefix(j.certificate, []byte("-----BEGIN")) {
+			return meaning{ErrEnroll, "", "this certificate is PEM, and the kernel takes DER: `openssl x509 -outform der`"}
+		}
+		return meaning{ErrEnroll, "", "the kernel takes an X.509 certificate as DER"}
+	case unix.ENODEV, unix.ENOSYS:
+		return meaning{ErrVerificationUnavailable, "", "use a kernel built with CONFIG_KEYS, CONFIG_ASYMMETRIC_KEY_TYPE and CONFIG_X509_CERTIFICATE_PARSER"}
+	case unix.ENOPKG:
+		return meaning{ErrEnroll, "", "the kernel does not have the certificate's algorithm: RSA with SHA-256 works wherever CONFIG_CRYPTO_RSA is"}
+	case unix.EPERM, unix.EACCES:
+		return meaning{ErrEnroll, "", "a container's seccomp filter may forbid add_key(2)"}
+	case unix.EDQUOT:
+		return meaning{ErrEnroll, "", "the user's quota of keys is used up: /proc/key-users"}
+	}
+	return meaning{err: ErrEnroll}
+}
+
+func pinMeaning(f *fault) meaning {
+	var path *os.PathError
+	switch {
+	case !errors.As(f.err, &path):
+		return meaning{ErrPin, f.err.Error(), ""}
+	case f.errno() == unix.EEXIST:
+		return meaning{ErrPinExists, path.Path, "remove it, or pin elsewhere (PinRoot): a signed loader makes its own maps and cannot use one that exists"}
+	}
+	return meaning{ErrPin, path.Error(), "the folder must be on a bpf filesystem: `mount -t bpf bpf /sys/fs/bpf`"}
 }

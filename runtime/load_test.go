@@ -490,7 +490,9 @@ func TestSignatures(t *testing.T) {
 		k.ring = unix.ENOKEY
 		_, err := loadInto(t.Context(), k, kernelTypes(), signedBundle(bundle.MapHash), newConfig([]Option{Keyring(KeyringUser)}))
 		qt.Assert(t, qt.ErrorIs(err, ErrKeyNotInKeyring))
+		qt.Assert(t, qt.ErrorIs(err, unix.EINVAL))
 		qt.Assert(t, qt.ErrorMatches(err, ".*there is no keyring user.*"))
+		qt.Assert(t, qt.HasLen(asked, 1)) // the verifier has nothing to say about it
 	})
 	t.Run("never unsigned", func(t *testing.T) { // whatever a signed load fails with, no load without a signature follows
 		for errno := unix.Errno(1); errno < 134; errno++ {

@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// ErrConstant: a variable of a read-only data section (.rodata) cannot be set. It is ebpf.ErrReadOnly, too.
+// ErrConstant: a variable in a read-only data section (.rodata) cannot be set. errors.Is finds ebpf.ErrReadOnly in it, too.
 var ErrConstant = fmt.Errorf("its value is signed, and the verifier relied on it: change it in the C source and sign anew: %w", ebpf.ErrReadOnly)
 
 // Variable is a global variable of the C source, in memory shared with the BPF programs.
@@ -32,8 +32,8 @@ type Variable[T any] struct {
 	offset        uint32
 }
 
-// NewVariable returns the variable that is offset bytes into the data section named section. It is for generated code,
-// which has the offset and the type from the object's type information; the name is for errors.
+// NewVariable returns the variable at an offset, in bytes, into a data section. It is for generated code, which knows offset
+// and type from the object's BTF. The name is for errors.
 func NewVariable[T any](c *Collection, section, name string, offset uint32) *Variable[T] {
 	return &Variable[T]{c, section, name, offset}
 }
@@ -63,8 +63,8 @@ func (v *Variable[T]) get() (value T, err error) {
 	return value, err
 }
 
-// Set changes the variable's value, for the BPF programs to see at once. Bytes that T does not show keep their values.
-// A constant cannot be set: ErrConstant.
+// Set changes the variable's value, which BPF programs see at once. Bytes that T does not show keep their values. Setting a
+// constant is an error: ErrConstant.
 func (v *Variable[T]) Set(value T) error {
 	if err := v.set(value); err != nil {
 		return fmt.Errorf("set variable %s: %w", v.name, err)
