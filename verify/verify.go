@@ -16,6 +16,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/signature"
 )
 
 // What Check can find.
@@ -29,15 +30,16 @@ var (
 	// ErrKind: the signer's key is not of an allowed kind, or not of the kind that the bundle says.
 	ErrKind = errors.New("kind of key not allowed")
 	// ErrScheme: a scheme is wanted that the bundle has no loader for.
-	ErrScheme = errors.New("scheme missing")
+	ErrScheme = signature.ErrScheme
 	// ErrHash: the digest algorithm is not an allowed one.
 	ErrHash = errors.New("digest algorithm not allowed")
 	// ErrOtherScheme: the signature is good, but it was made for the other scheme's bytes.
-	ErrOtherScheme = errors.New("the signature was made for another scheme")
+	ErrOtherScheme = signature.ErrOtherScheme
 )
 
 // What can be wrong with a certificate or a signature.
 var (
+	ErrUnknownScheme    = bundle.ErrUnknownScheme
 	ErrNoKeyID          = cms.ErrNoKeyID
 	ErrKeyUsage         = cms.ErrKeyUsage
 	ErrExpired          = cms.ErrExpired
@@ -226,43 +228,7 @@ func (p *Policy) names() string {
 // CheckSignature returns nil if der is the signature of b's loader l by the certificate's key. Otherwise the error says
 // why, and has one of the errors above in its chain.
 func CheckSignature(b *bundle.Bundle, l *bundle.Loader, der []byte, cert *x509.Certificate) error {
-	sd, err := cms.Parse(der)
-	if err != nil {
-		return err
-	}
-	signed, err := b.SignedBytes(l)
-	if err != nil {
-		return err
-	}
-	err = sd.Verify(cert, signed)
-	if errors.Is(err, ErrWrongBytes) || errors.Is(err, ErrBadSignature) {
-		if other := otherScheme(b, l, sd, cert); other != 0 {
-			return fmt.Errorf("%w: %v, and this is the loader for %v", ErrOtherScheme, other, l.Scheme)
-		}
-	}
-	return err
-}
-
-// otherScheme returns the scheme that a signature was made for when it was not l's, or 0.
-func otherScheme(b *bundle.Bundle, l *bundle.Loader, sd *cms.SignedData, cert *x509.Certificate) bundle.Scheme {
-	signs := func(o *bundle.Loader) bool {
-		signed, err := b.SignedBytes(o)
-		return err == nil && sd.Verify(cert, signed) == nil
-	}
-	for i := range b.Loaders {
-		if o := &b.Loaders[i]; o.Scheme != l.Scheme && signs(o) {
-			return o.Scheme
-		}
-	}
-	// The bundle may have no loader for the other scheme, and what was signed is l's instructions as it has them sign.
-	for _, s := range bundle.Schemes {
-		o := *l
-		o.Scheme = s
-		if s != l.Scheme && signs(&o) {
-			return s
-		}
-	}
-	return 0
+	return signature.Check(b, l, der, cert)
 }
 
 // pool returns certificates as the chain builder wants them.

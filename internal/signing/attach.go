@@ -1,7 +1,6 @@
 package signing
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
-	"github.com/rules-bpf/rules_bpf/verify"
+	"github.com/rules-bpf/rules_bpf/internal/signature"
 )
 
 // Attachment is a signature that was made elsewhere.
@@ -55,26 +54,17 @@ func (a *Attacher) Attach(b *bundle.Bundle, attachments []Attachment) error {
 		if _, err := l.Scheme.Attestation(); err != nil {
 			return err
 		}
-		if !a.Partial && signatures[l.Scheme] == nil && !hasSignature(l, keyID) {
+		if !a.Partial && signatures[l.Scheme] == nil && !signature.Has(l, keyID) {
 			return fmt.Errorf("no signature for the %v loader: such kernels would refuse it", l.Scheme)
 		}
 	}
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
 		if der := signatures[l.Scheme]; der != nil {
-			put(l, bundle.Signature{KeyID: keyID, Kind: a.Kind, CMS: der})
+			signature.Put(l, bundle.Signature{KeyID: keyID, Kind: a.Kind, CMS: der})
 		}
 	}
 	return nil
-}
-
-func hasSignature(l *bundle.Loader, keyID []byte) bool {
-	for _, s := range l.Signatures {
-		if bytes.Equal(s.KeyID, keyID) {
-			return true
-		}
-	}
-	return false
 }
 
 // match returns which loader a signature is of, and its CMS form.
@@ -89,15 +79,15 @@ func (a *Attacher) match(b *bundle.Bundle, at Attachment) (bundle.Scheme, []byte
 	if at.Scheme != 0 {
 		l := b.Loader(at.Scheme)
 		if l == nil {
-			return 0, nil, fmt.Errorf("%w: the bundle has no loader for %v", verify.ErrScheme, at.Scheme)
+			return 0, nil, fmt.Errorf("%w: the bundle has no loader for %v", signature.ErrScheme, at.Scheme)
 		}
-		err := verify.CheckSignature(b, l, der, a.Certificate)
+		err := signature.Check(b, l, der, a.Certificate)
 		return at.Scheme, der, a.explain(b, der, err)
 	}
 	var err error
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
-		if err = verify.CheckSignature(b, l, der, a.Certificate); err == nil {
+		if err = signature.Check(b, l, der, a.Certificate); err == nil {
 			return l.Scheme, der, nil
 		}
 	}
@@ -125,7 +115,7 @@ func (a *Attacher) explain(b *bundle.Bundle, der []byte, err error) error {
 		return changesErr
 	}
 	if len(changes) == 0 {
-		return fmt.Errorf("%w: it is for the %s loader", verify.ErrOtherScheme, l.Scheme)
+		return fmt.Errorf("%w: it is for the %s loader", signature.ErrOtherScheme, l.Scheme)
 	}
 	return fmt.Errorf("%w: it is a good signature of the %s bytes in the manifest, and since then this has changed: %s",
 		cms.ErrWrongBytes, l.Scheme, strings.Join(changes, "; "))

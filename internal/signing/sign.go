@@ -1,7 +1,6 @@
 package signing
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/signature"
 )
 
 // Identity is who signs: a key and its certificate.
@@ -67,18 +67,7 @@ func (id *Identity) Sign(b *bundle.Bundle, kind bundle.Kind) error {
 		}
 	}
 	for i := range b.Loaders {
-		put(&b.Loaders[i], bundle.Signature{KeyID: id.Certificate.SubjectKeyId, Kind: kind, CMS: values[i]})
+		signature.Put(&b.Loaders[i], bundle.Signature{KeyID: id.Certificate.SubjectKeyId, Kind: kind, CMS: values[i]})
 	}
 	return nil
-}
-
-// put adds a signature, or replaces the one by the same key.
-func put(l *bundle.Loader, s bundle.Signature) {
-	for i := range l.Signatures {
-		if bytes.Equal(l.Signatures[i].KeyID, s.KeyID) {
-			l.Signatures[i] = s
-			return
-		}
-	}
-	l.Signatures = append(l.Signatures, s)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/rules-bpf/rules_bpf/internal/signature"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
@@ -48,7 +49,7 @@ func runStrip(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return inFlag("in", err)
 	}
-	n := signing.Strip(b, keyID)
+	n := signature.Strip(b, keyID)
 	if n == 0 && !*all {
 		return fmt.Errorf("-in: %s: no signature by key %x", *in, keyID)
 	}
