@@ -29,5 +29,6 @@ func TestRelease(t *testing.T) {
 	qt.Assert(t, qt.IsNil(err))
 	w.write("secrets/bpf-ci", ciPassphrase+"\n")
 	t.Run("Guide", func(t *testing.T) { w.in(t).guide(string(document)) })
+	t.Run("ExportedKey", func(t *testing.T) { w.in(t).exportKey() })
 	t.Run("Leaks", func(t *testing.T) { w.in(t).searchLeaks() })
 }

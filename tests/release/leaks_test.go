@@ -81,6 +81,19 @@ genrule(
 )
 `
 
+// exportKey shows a key's file to all packages, in each order of the two calls: neither package may load.
+func (w *workspace) exportKey() {
+	const key = `bpf_signing_key(name = "key", certificate = "cert.der", private_key = "key.pem")`
+	const export = `exports_files(["cert.der", "key.pem"])`
+	for name, calls := range map[string]string{"before": export + "\n" + key, "after": key + "\n" + export} {
+		w.write("acme/"+name+"/BUILD.bazel", "load(\"@rules_bpf//:defs.bzl\", \"bpf_signing_key\")\n"+calls+"\n")
+		out, err := w.try("bazel query //" + name + ":all")
+		qt.Check(w.t, qt.IsNotNil(err), qt.Commentf("the key is exported %s", name))
+		qt.Check(w.t, qt.StringContains(out, "visibility for exported file 'key.pem' declared twice"))
+		w.sh("rm -r " + name)
+	}
+}
+
 // secrets are the byte strings by which a private key would give itself away.
 func (w *workspace) secrets(key string) map[string][]byte {
 	w.t.Helper()

@@ -22,10 +22,6 @@ import (
 const module = `module(name = "acme")
 
 bazel_dep(name = "rules_bpf", version = "0.0.0")
-local_path_override(
-    module_name = "rules_bpf",
-    path = %q,
-)
 
 bazel_dep(name = "rules_go", version = "0.64.2")
 go_sdk = use_extension("@rules_go//go:extensions.bzl", "go_sdk")
@@ -82,8 +78,9 @@ func newWorkspace(t *testing.T) *workspace {
 	w.write("softhsm2.conf", "directories.tokendir = "+w.path("tokens")+"\n")
 	goVersion, err := exec.Command("go", "env", "GOVERSION").Output()
 	qt.Assert(t, qt.IsNil(err))
-	w.write("acme/MODULE.bazel", fmt.Sprintf(module, root, strings.TrimPrefix(strings.TrimSpace(string(goVersion)), "go")))
-	w.write("bazelrc", bazelrc)
+	w.write("acme/MODULE.bazel", fmt.Sprintf(module, strings.TrimPrefix(strings.TrimSpace(string(goVersion)), "go")))
+	rc := guide.FromCheckout(root) + bazelrc
+	w.write("bazelrc", rc)
 	source, err := os.ReadFile(filepath.Join(root, "examples", "execsnoop", "execsnoop.bpf.c"))
 	qt.Assert(t, qt.IsNil(err))
 	w.write("acme/execsnoop.bpf.c", string(source))
@@ -97,7 +94,7 @@ func newWorkspace(t *testing.T) *workspace {
 		w.sh("chmod -R u+w ../base")
 	})
 	w.warm(string(source))
-	w.write("bazelrc", bazelrc+"common --disk_cache="+w.path("disk")+"\n")
+	w.write("bazelrc", rc+"common --disk_cache="+w.path("disk")+"\n")
 	return w
 }
 

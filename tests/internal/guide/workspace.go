@@ -29,6 +29,12 @@ type Workspace struct {
 	Dir, Bin string
 }
 
+// FromCheckout returns the lines of a bazelrc that take rules_bpf from a checkout. A sandbox has a /tmp of its own, in which
+// Bazel shows only the workspace and its outputs: without the mount, actions could not read a checkout under /tmp.
+func FromCheckout(root string) string {
+	return "common --override_module=rules_bpf=" + root + "\nbuild --sandbox_add_mount_pair=" + root + "\n"
+}
+
 // NewWorkspace makes a workspace and puts on PATH: bazel, and commands of this repository, by their folders.
 func NewWorkspace(t *testing.T, root, name string, commands ...string) *Workspace {
 	t.Helper()
@@ -58,14 +64,15 @@ func NewWorkspace(t *testing.T, root, name string, commands ...string) *Workspac
 			t.Fatalf("build %s: %v\n%s", command, err, out)
 		}
 	}
-	rules := "--override_module=rules_bpf=" + root
+	rules := FromCheckout(root)
 	if registry := os.Getenv(EnvRegistry); registry != "" {
-		rules = "--registry=" + registry
+		rules = "common --registry=" + registry
 		if len(bazel) == 1 { // no bazelrc that names another registry
 			rules += " --registry=https://bcr.bazel.build"
 		}
+		rules += "\n"
 	}
-	rc := "common " + rules + " --noshow_progress --color=no\nbuild --verbose_failures\n"
+	rc := rules + "common --noshow_progress --color=no\nbuild --verbose_failures\n"
 	check(t, os.WriteFile(filepath.Join(top, "bazelrc"), []byte(rc), 0o644))
 	script := fmt.Sprintf("#!/bin/sh\nexec %s --bazelrc=%s --output_base=%s --max_idle_secs=60 \"$@\"\n",
 		strings.Join(bazel, " "), filepath.Join(top, "bazelrc"), filepath.Join(top, "base"))
