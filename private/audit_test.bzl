@@ -1,6 +1,7 @@
 """bpf_loader_audit_test: a proof that a loader checks what it acts on."""
 
 load(":check.bzl", "LOADER_ATTR", "command", "script", "tool_attr")
+load(":exec_groups.bzl", "TEST", "TEST_EXEC_GROUPS")
 load(":providers.bzl", "BpfLoaderInfo")
 
 _DOC = """A test that proves of each loader in a bundle that it acts only on what was signed: `signtool audit`.
@@ -27,7 +28,8 @@ bpf_loader_audit_test = rule(
     implementation = _bpf_loader_audit_test_impl,
     attrs = {
         "loader": LOADER_ATTR,
-        "_signtool": tool_attr("//private:signtool"),
+        "_signtool": tool_attr("//private:signtool", TEST),
     },
+    exec_groups = TEST_EXEC_GROUPS,
     test = True,
 )

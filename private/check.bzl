@@ -9,17 +9,18 @@ LOADER_ATTR = attr.label(
     providers = [BpfLoaderInfo],
 )
 
-def tool_attr(label):
-    """An attribute with a tool of this repository, for the machine that tests run on.
+def tool_attr(label, group):
+    """An attribute with a tool of this repository.
 
     Args:
       label: the tool.
+      group: the execution group whose machine runs it.
 
     Returns:
       An attribute.
     """
     return attr.label(
-        cfg = "exec",
+        cfg = config.exec(group),
         default = label,
         executable = True,
     )

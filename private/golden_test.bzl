@@ -1,10 +1,12 @@
 """bpf_loader_golden_test: what a loader does, as a text in the source tree."""
 
 load(":check.bzl", "LOADER_ATTR", "command", "quote", "script", "tool_attr")
+load(":exec_groups.bzl", "LOCAL", "TEST", "TEST_EXEC_GROUPS")
 load(":providers.bzl", "BpfLoaderInfo")
 load(":show.bzl", "show")
 
-_LOADERGEN = tool_attr("//private:loadergen")
+# `bazel run` starts the update on the machine that runs Bazel.
+_RUN = "run"
 
 def _bpf_loader_golden_test_impl(ctx):
     bundle = ctx.attr.loader[BpfLoaderInfo].bundle
@@ -31,8 +33,9 @@ _bpf_loader_golden_test = rule(
             mandatory = True,
         ),
         "loader": LOADER_ATTR,
-        "_loadergen": _LOADERGEN,
+        "_loadergen": tool_attr("//private:loadergen", TEST),
     },
+    exec_groups = TEST_EXEC_GROUPS,
     test = True,
 )
 
@@ -64,8 +67,9 @@ _update = rule(
             mandatory = True,
         ),
         "loader": LOADER_ATTR,
-        "_loadergen": _LOADERGEN,
+        "_loadergen": tool_attr("//private:loadergen", _RUN),
     },
+    exec_groups = {_RUN: LOCAL},
     executable = True,
 )
 

@@ -26,7 +26,15 @@ HEADER_ATTRS = {
     ),
 }
 
-def _of_dep(dep):
+def headers_of(dep):
+    """Returns the BpfLibraryInfo of a dep: its own, or one made of what a cc_library says.
+
+    Args:
+      dep: a Target with BpfLibraryInfo or CcInfo.
+
+    Returns:
+      A BpfLibraryInfo.
+    """
     if BpfLibraryInfo in dep:
         return dep[BpfLibraryInfo]
     cc = dep[CcInfo].compilation_context
@@ -35,7 +43,8 @@ def _of_dep(dep):
         headers = cc.headers,
         includes = cc.includes,
         quote_includes = cc.quote_includes,
-        system_includes = cc.system_includes,
+        # With the feature external_include_paths, all folders of other repositories are in external_includes.
+        system_includes = depset(transitive = [cc.system_includes, cc.external_includes], order = "topological"),
     )
 
 def _roots(ctx):
@@ -85,7 +94,7 @@ def collect_headers(ctx):
     """Returns the BpfLibraryInfo of a target that has HEADER_ATTRS."""
     root = ctx.label.workspace_root
     return merge_headers(
-        [_of_dep(d) for d in ctx.attr.deps],
+        [headers_of(d) for d in ctx.attr.deps],
         defines = ctx.attr.defines,
         headers = ctx.files.hdrs,
         includes = _folders(ctx),

@@ -1,9 +1,11 @@
 """The actions that sign a bundle, or have it signed elsewhere: what bpf_signed_loader asks of signtool."""
 
-def _run(ctx, args, inputs, outputs, mnemonic, message, **kwargs):
+load(":exec_groups.bzl", "SIGN")
+
+def _run(ctx, args, inputs, outputs, mnemonic, message, signtool = None, **kwargs):
     ctx.actions.run(
         arguments = [args],
-        executable = ctx.executable._signtool,
+        executable = signtool or ctx.executable._signtool,
         inputs = inputs,
         mnemonic = mnemonic,
         outputs = outputs,
@@ -69,7 +71,9 @@ def sign(ctx, key, bundle):
         outputs = [out],
         mnemonic = "BpfSign",
         message = "Signing",
+        exec_group = SIGN,
         execution_requirements = requirements,
+        signtool = ctx.executable._local_signtool,
         tools = [key.signer] if key.signer else [],
         # What --action_env passes on, of which signtool takes what the key names.
         use_default_shell_env = bool(key.signer or key.passphrase_env),

@@ -1,6 +1,7 @@
 """bpf_signed_loader: an object file to a signed loader."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":exec_groups.bzl", "LOCAL", "SIGN")
 load(":providers.bzl", "BpfLoaderInfo", "BpfObjectInfo", "BpfSigningKeyInfo")
 load(":show.bzl", "show")
 load(":sign.bzl", "attach", "audit", "provenance", "sign", "tbs")
@@ -24,6 +25,10 @@ for each of `schemes`, and the host's kernel decides which one is used.
 The key is `signing_key`, by default what the flag `--@rules_bpf//signing:key=//your:key` says, by default an insecure
 development key, which a build with `-c opt` refuses. The signing action runs on the local machine only, and neither its inputs
 nor its output go to a remote cache. A Go package that embeds the signed bundle may, which gives nothing away.
+
+`signtool` and a signer are built for the machine that runs Bazel, even when remote platforms of another CPU are registered first: the
+action is in the execution group `sign`, which takes an execution platform with this machine's CPU and OS. Bazel adds the host platform
+to the execution platforms itself. If you set `--host_platform` to a remote platform of another kind, register `@platforms//host` too.
 
 Signatures that were made elsewhere, by a key that no build gets at, go in with `signatures`, once they are verified to be of
 these bytes:
@@ -108,6 +113,11 @@ _ATTRS = {
     "_default_key": attr.label(
         default = _KEY_FLAG,
         providers = [BpfSigningKeyInfo],
+    ),
+    "_local_signtool": attr.label(
+        cfg = config.exec(SIGN),
+        default = "//private:signtool",
+        executable = True,
     ),
     "_loadergen": attr.label(
         cfg = "exec",
@@ -242,5 +252,6 @@ bpf_signed_loader = rule(
     doc = _DOC,
     implementation = _bpf_signed_loader_impl,
     attrs = _ATTRS,
+    exec_groups = {SIGN: LOCAL},
     provides = [BpfLoaderInfo],
 )

@@ -1,5 +1,6 @@
 """The rule behind bpf_signing_key: //private:key_file.bzl has the macro that users call, and the documentation."""
 
+load(":exec_groups.bzl", "LOCAL", "SIGN")
 load(":providers.bzl", "BpfSigningKeyInfo")
 load(":show.bzl", "show")
 
@@ -15,7 +16,7 @@ _ATTRS = {
     "passphrase_env": attr.string(),
     "passphrase_file": attr.string(),
     "private_key": attr.label(allow_single_file = [".pem", ".key"]),
-    "signer": attr.label(allow_files = True, cfg = "exec", executable = True),
+    "signer": attr.label(allow_files = True, cfg = config.exec(SIGN), executable = True),
     "signer_args": attr.string_list(),
     "signer_key": attr.string(),
 }
@@ -75,5 +76,6 @@ bpf_signing_key = rule(
     doc = "A key that signs loaders.",
     implementation = _bpf_signing_key_impl,
     attrs = _ATTRS,
+    exec_groups = {SIGN: LOCAL},
     provides = [BpfSigningKeyInfo],
 )

@@ -2,7 +2,7 @@
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load(":cpus.bzl", "CPUS")
-load(":headers.bzl", "merge_headers")
+load(":headers.bzl", "headers_of", "merge_headers")
 load(":providers.bzl", "BpfLibraryInfo", "BpfToolchainInfo")
 load(":show.bzl", "show")
 
@@ -94,11 +94,7 @@ def _one_of(ctx, name):
 
 def _system(dep):
     """The headers of a dep, all of its folders as system folders."""
-    if BpfLibraryInfo in dep:
-        lib = dep[BpfLibraryInfo]
-    else:
-        cc = dep[CcInfo].compilation_context
-        lib = struct(defines = cc.defines, headers = cc.headers, includes = cc.includes, system_includes = cc.system_includes)
+    lib = headers_of(dep)
     return BpfLibraryInfo(
         defines = lib.defines,
         headers = lib.headers,

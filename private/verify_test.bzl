@@ -1,6 +1,7 @@
 """bpf_loader_verify_test: that a loader is signed by whom one trusts."""
 
 load(":check.bzl", "LOADER_ATTR", "command", "script", "tool_attr")
+load(":exec_groups.bzl", "TEST", "TEST_EXEC_GROUPS")
 load(":providers.bzl", "BpfLoaderInfo")
 load(":show.bzl", "show")
 load(":signing_key.bzl", "CERTIFICATES")
@@ -37,7 +38,7 @@ _ATTRS = {
         allow_single_file = CERTIFICATES,
         doc = "Certificates that `certificate` must lead to.",
     ),
-    "_signtool": tool_attr("//private:signtool"),
+    "_signtool": tool_attr("//private:signtool", TEST),
 }
 
 def _bpf_loader_verify_test_impl(ctx):
@@ -64,5 +65,6 @@ bpf_loader_verify_test = rule(
     doc = _DOC,
     implementation = _bpf_loader_verify_test_impl,
     attrs = _ATTRS,
+    exec_groups = TEST_EXEC_GROUPS,
     test = True,
 )

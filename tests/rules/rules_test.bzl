@@ -6,6 +6,7 @@ load("//:providers.bzl", "BpfLibraryInfo", "BpfLoaderInfo", "BpfObjectInfo", "Bp
 _MODE = "//command_line_option:compilation_mode"
 _PLATFORMS = "//command_line_option:platforms"
 _TOOLCHAINS = "//command_line_option:extra_toolchains"
+_EXEC_PLATFORMS = "//command_line_option:extra_execution_platforms"
 _KEY = str(Label("//signing:key"))
 _KINDS = str(Label("//signing:allowed_kinds"))
 
@@ -187,6 +188,35 @@ def _key_impl(ctx):
 
 _key_test = analysistest.make(_key_impl)
 
+# A remote pool of another CPU, registered first: what signs is still built for the machine that runs Bazel, and the rest is not.
+
+def _foreign_pool_impl(ctx):
+    env = analysistest.begin(ctx)
+    sign = _action(env, "BpfSign")
+    asserts.true(env, "tests/rules/testdata/own_clang" in sign.argv, "the signer is for the pool: %s" % sign.argv)
+    asserts.false(env, sign.argv[0] == _action(env, "BpfAudit").argv[0], "signing and auditing use one tool, %s" % sign.argv[0])
+    return analysistest.end(env)
+
+_foreign_pool_test = analysistest.make(
+    _foreign_pool_impl,
+    config_settings = {_EXEC_PLATFORMS: [_here("linux_s390x")]},
+)
+
+# A test's tool is built for the machine that runs the test, whatever machine its other actions want.
+
+def _test_tools_impl(ctx):
+    env = analysistest.begin(ctx)
+    files = analysistest.target_under_test(env)[DefaultInfo].default_runfiles.files.to_list()
+    for tool in ["signtool", "loadergen"]:
+        found = [f.path for f in files if f.short_path == "private/" + tool]
+        asserts.equals(env, 1, len(found), "%s is built for several machines: %s" % (tool, found))
+    return analysistest.end(env)
+
+_test_tools_test = analysistest.make(
+    _test_tools_impl,
+    config_settings = {_EXEC_PLATFORMS: [str(Label("@platforms//host")), _here("linux_s390x")]},
+)
+
 # Errors: targets that must not analyse, with parts of what they say.
 
 def _error_impl(ctx):
@@ -260,6 +290,8 @@ def rules_tests():
     _signer_test(name = "signer_action_test", target_under_test = ":signer_loader")
     _ceremony_test(name = "ceremony_action_test", target_under_test = ":ceremony_loader")
     _rotation_test(name = "rotation_test", target_under_test = ":rotated_loader")
+    _foreign_pool_test(name = "foreign_pool_test", target_under_test = ":signed_here")
+    _test_tools_test(name = "test_tools_test", target_under_test = ":tests_of_two_machines")
     _key_test(name = "key_test", target_under_test = ":test_key")
 
     for target, parts in _ERRORS.items():
