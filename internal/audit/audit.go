@@ -190,7 +190,7 @@ func (a *auditor) check(p flow.Point, s *flow.State) {
 
 // What of the context a loader may read: where to log (log_level, log_size, log_buf of struct bpf_loader_ctx).
 const (
-	ctxLog    = 8
+	ctxLog    = bundle.CtxLogLevel
 	ctxLogEnd = bundle.CtxHeaderSize
 )
 

@@ -175,7 +175,7 @@ func checkProgram(t *testing.T, o *object.Object, want *object.Program, got *sim
 	qt.Check(t, qt.Equals(int(got.Relocation.Count), len(want.Relos)), c)
 	if want.Kind.AttachBTF {
 		qt.Assert(t, qt.IsNotNil(got.Attach), c)
-		qt.Check(t, qt.Equals(got.Attach.Name, want.Kind.AttachPrefix()+want.Attach), c)
+		qt.Check(t, qt.Equals(got.Attach.Name, want.Kind.ExpectedAttachType.TargetPrefix()+want.Attach), c)
 	}
 	for _, ref := range want.Refs {
 		r, ok := got.Refs[ref.Insn]

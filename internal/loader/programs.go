@@ -46,9 +46,9 @@ func (c *compiler) planProgram(p *programPlan) error {
 	case p.Kind.AttachBTF && p.Attach == "":
 		return errors.New("the section names no attach target: write SEC(\"" + p.Section + "/TARGET\")")
 	case p.Kind.AttachBTF:
-		prefix := p.Kind.AttachPrefix()
+		prefix := p.Kind.ExpectedAttachType.TargetPrefix()
 		kind := btf.Func
-		if prefix == "btf_trace_" {
+		if prefix == uapi.TargetTracepoint {
 			kind = btf.Typedef
 		}
 		p.attach = c.lookup(prefix+p.Attach, kind, false)

@@ -15,20 +15,6 @@ type SectionKind struct {
 	AttachBTF bool
 }
 
-// AttachPrefix and AttachBTFKind say how the kernel's BTF names an attach target: "btf_trace_" is a typedef for each
-// tracepoint, and so on (kernel/bpf/verifier.c, bpf_check_attach_target).
-func (k SectionKind) AttachPrefix() string {
-	switch k.ExpectedAttachType {
-	case uapi.AttachTraceRawTP:
-		return "btf_trace_"
-	case uapi.AttachLSMMAC, uapi.AttachLSMCgroup:
-		return "bpf_lsm_"
-	case uapi.AttachTraceIter:
-		return "bpf_iter_"
-	}
-	return ""
-}
-
 // sectionDef is a row of the table of section names. A name that ends in "+" matches alone and with "/extras".
 type sectionDef struct {
 	name   string

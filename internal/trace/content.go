@@ -11,6 +11,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Content is all that a loader creates, decoded: a text for each map and program, by "map NAME" and "program NAME". Ids,
@@ -123,11 +124,11 @@ func (d *decoder) types(b *simkernel.BTF) *types {
 
 func (d *decoder) mapText(m *simkernel.Map) string {
 	var b strings.Builder
-	a := attrs{lookup(mapTypes, m.Type), fmt.Sprintf("%q", m.Name)}
+	a := attrs{uapi.MapType(m.Type).String(), fmt.Sprintf("%q", m.Name)}
 	a.add("key", m.KeySize)
 	a.add("value", m.ValueSize)
 	a.add("max_entries", m.MaxEntries)
-	a.add("flags", fmt.Sprintf("%#x", m.Flags))
+	a.add("flags", uapi.MapFlags(m.Flags))
 	a.add("extra", m.Extra)
 	a.add("numa_node", m.NUMANode)
 	a.add("ifindex", m.IfIndex)
@@ -144,10 +145,10 @@ func (d *decoder) mapText(m *simkernel.Map) string {
 		fmt.Fprintf(&b, "inner %s", strings.ReplaceAll(d.mapText(m.Inner), "\n", "\n  "))
 	}
 	for _, u := range m.Updates {
-		if lookup(mapTypes, m.Type) == "array" && len(bytes.TrimLeft(u.Value, "\x00")) == 0 {
+		if uapi.MapType(m.Type) == uapi.MapTypeArray && len(bytes.TrimLeft(u.Value, "\x00")) == 0 {
 			continue // it is zero anyway
 		}
-		fmt.Fprintf(&b, "update key %x flags %#x value ", u.Key, u.Flags)
+		fmt.Fprintf(&b, "update key %x flags %v value ", u.Key, uapi.UpdateFlags(u.Flags))
 		switch {
 		case u.Map != nil:
 			fmt.Fprintf(&b, "%s\n", d.names[u.Map])
@@ -165,9 +166,13 @@ func (d *decoder) mapText(m *simkernel.Map) string {
 
 func (d *decoder) progText(p *simkernel.Prog) string {
 	var b strings.Builder
-	a := attrs{lookup(progTypes, p.Type), fmt.Sprintf("%q", p.Name)}
-	a.add("attach_type", lookup(attachTypes, p.ExpectedAttachType))
-	a.add("flags", fmt.Sprintf("%#x", p.Flags))
+	a := attrs{uapi.ProgType(p.Type).String(), fmt.Sprintf("%q", p.Name)}
+	if isStructOps(p) {
+		a.add("member", p.ExpectedAttachType)
+	} else {
+		a.add("attach_type", uapi.AttachType(p.ExpectedAttachType))
+	}
+	a.add("flags", uapi.ProgFlags(p.Flags))
 	a.add("ifindex", p.IfIndex)
 	a.add("license", fmt.Sprintf("%q", p.License))
 	fmt.Fprintf(&b, "%v\n", &a)
@@ -212,7 +217,7 @@ func (d *decoder) progText(p *simkernel.Prog) string {
 		fmt.Fprintf(&b, "line at %d: %s:%d:%d %q\n", u32(r, 0), t.str(u32(r, 1)), lc>>10, lc&1023, t.str(u32(r, 2)))
 	}
 	for _, r := range p.Relocation.All() {
-		fmt.Fprintf(&b, "relocation at %d: kind %d, %q of %s\n", u32(r, 0), u32(r, 3), t.str(u32(r, 2)), t.text(u32(r, 1), 2))
+		fmt.Fprintf(&b, "relocation at %d: %v, %q of %s\n", u32(r, 0), uapi.COREReloKind(u32(r, 3)), t.str(u32(r, 2)), t.text(u32(r, 1), 2))
 	}
 	return b.String()
 }
@@ -272,8 +277,7 @@ func (t *types) text(id btf.ID, depth int) string {
 		return fmt.Sprintf("type %d of %d", id, len(t.spec.Types))
 	}
 	ty := &t.spec.Types[id]
-	kind := lookup(kinds, uint32(ty.Kind))
-	text := kind
+	text := ty.Kind.String()
 	if ty.Name != "" {
 		text += " " + ty.Name
 	}

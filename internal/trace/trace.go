@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Text is the trace of a load: what the host does, what the loader checks, what it asks for with the number of the call,
@@ -131,26 +133,26 @@ func check(c *simkernel.Check) string {
 }
 
 func command(ev *simkernel.Event) string {
-	switch ev.Cmd {
-	case simkernel.CmdBTFLoad:
+	switch uapi.Cmd(ev.Cmd) {
+	case uapi.CmdBTFLoad:
 		if ev.BTF == nil {
 			return "BTF_LOAD"
 		}
 		return fmt.Sprintf("BTF_LOAD %s bytes", simkernel.Thousands(len(ev.BTF.Raw)))
-	case simkernel.CmdMapCreate:
+	case uapi.CmdMapCreate:
 		return "MAP_CREATE " + mapAttrs(ev.Map)
-	case simkernel.CmdMapUpdateElem:
+	case uapi.CmdMapUpdateElem:
 		return "MAP_UPDATE " + update(ev)
-	case simkernel.CmdMapFreeze:
+	case uapi.CmdMapFreeze:
 		return "MAP_FREEZE " + Object(ev.Map)
-	case simkernel.CmdProgLoad:
+	case uapi.CmdProgLoad:
 		return "PROG_LOAD " + progAttrs(ev.Prog)
-	case simkernel.CmdLinkCreate:
+	case uapi.CmdLinkCreate:
 		return "LINK_CREATE " + Object(ev.Link)
-	case simkernel.CmdRawTracepointOpen:
+	case uapi.CmdRawTracepointOpen:
 		return "RAW_TRACEPOINT_OPEN " + Object(ev.Link)
 	}
-	return fmt.Sprintf("command %d", ev.Cmd)
+	return fmt.Sprintf("command %v", uapi.Cmd(ev.Cmd))
 }
 
 // Object names an object.
@@ -188,25 +190,17 @@ func (a *attrs) num(name string, n uint64) {
 	}
 }
 
-func (a *attrs) flags(names []string, flags uint32) {
-	var set []string
-	for ; flags != 0; flags &= flags - 1 {
-		bit := bits.TrailingZeros32(flags)
-		if bit < len(names) {
-			set = append(set, names[bit])
-		} else {
-			set = append(set, fmt.Sprintf("%#x", 1<<bit))
-		}
-	}
-	if len(set) > 0 {
-		a.add("flags", strings.Join(set, ","))
+// addFlags adds flags, if there are any.
+func addFlags[T interface {
+	~uint32
+	fmt.Stringer
+}](a *attrs, flags T) {
+	if flags != 0 {
+		a.add("flags", flags)
 	}
 }
 
 func (a *attrs) String() string { return strings.Join(*a, " ") }
-
-// MapKind is the name of a map type.
-func MapKind(mapType uint32) string { return lookup(mapTypes, mapType) }
 
 // Attributes are what a map was created with, but for its type and name.
 func Attributes(m *simkernel.Map) string {
@@ -214,7 +208,7 @@ func Attributes(m *simkernel.Map) string {
 	a.num("key", uint64(m.KeySize))
 	a.num("value", uint64(m.ValueSize))
 	a.num("max_entries", uint64(m.MaxEntries))
-	a.flags(mapFlags, m.Flags)
+	addFlags(&a, uapi.MapFlags(m.Flags))
 	a.num("extra", m.Extra)
 	a.num("numa_node", uint64(m.NUMANode))
 	a.num("ifindex", uint64(m.IfIndex))
@@ -228,7 +222,7 @@ func Attributes(m *simkernel.Map) string {
 }
 
 func mapAttrs(m *simkernel.Map) string {
-	return fmt.Sprintf("%s %q %s", MapKind(m.Type), m.Name, Attributes(m))
+	return fmt.Sprintf("%v %q %s", uapi.MapType(m.Type), m.Name, Attributes(m))
 }
 
 func update(ev *simkernel.Event) string {
@@ -246,7 +240,7 @@ func update(ev *simkernel.Event) string {
 		text += fmt.Sprintf("%s: %s bytes %s", key(ev.Map, u), simkernel.Thousands(len(u.Value)), data(u.Value))
 	}
 	if u.Flags != 0 {
-		text += fmt.Sprintf(" flags=%#x", u.Flags)
+		text += fmt.Sprintf(" flags=%v", uapi.UpdateFlags(u.Flags))
 	}
 	return text
 }
@@ -276,11 +270,14 @@ func progAttrs(p *simkernel.Prog) string {
 	if target := Target(p); target != "" {
 		a.add("attach", target)
 	}
+	if isStructOps(p) {
+		a.add("member", p.ExpectedAttachType)
+	}
 	a.add("insns", len(p.Insns)/8)
 	a.num("funcs", uint64(p.FuncInfo.Count))
 	a.num("lines", uint64(p.LineInfo.Count))
 	a.num("relocations", uint64(p.Relocation.Count))
-	a.flags(progFlags, p.Flags)
+	addFlags(&a, uapi.ProgFlags(p.Flags))
 	a.num("ifindex", uint64(p.IfIndex))
 	a.add("license", fmt.Sprintf("%q", p.License))
 	a.add("code", Fingerprint(p))
@@ -309,8 +306,7 @@ func Uses(p *simkernel.Prog) (maps, symbols []string) {
 
 // Sleepable says whether a program may sleep.
 func Sleepable(p *simkernel.Prog) bool {
-	const flag = 1 << 4 // BPF_F_SLEEPABLE
-	return p.Flags&flag != 0
+	return uapi.ProgFlags(p.Flags)&uapi.ProgFlagSleepable != 0
 }
 
 // Fingerprint is the beginning of a digest of a program's instructions, without the numbers in them that differ from run
@@ -331,27 +327,28 @@ func unique(names []string) []string {
 	return slices.Compact(names)
 }
 
-// Program types and attach types that together have a name of their own.
-const (
-	progTracing = 26
-	progLSM     = 29
-)
-
-var tracingKinds = map[string]string{
-	"trace_raw_tp": "tp_btf", "trace_fentry": "fentry", "trace_fexit": "fexit", "modify_return": "fmod_ret",
-	"trace_iter": "iter", "trace_fsession": "fsession",
+// tracingKinds are what sections of object files call programs of type tracing.
+var tracingKinds = map[uapi.AttachType]string{
+	uapi.AttachTraceRawTP: "tp_btf", uapi.AttachTraceFentry: "fentry", uapi.AttachTraceFexit: "fexit",
+	uapi.AttachModifyReturn: "fmod_ret", uapi.AttachTraceIter: "iter", uapi.AttachTraceFsession: "fsession",
 }
+
+// isStructOps reports whether p is a member of a struct_ops table. Its expected_attach_type is then no attach type but which
+// member of the kernel's struct it is, from 0.
+func isStructOps(p *simkernel.Prog) bool { return uapi.ProgType(p.Type) == uapi.ProgTypeStructOps }
 
 // ProgKind says what kind of program p is, as sections of object files spell it where they do.
 func ProgKind(p *simkernel.Prog) string {
-	kind, attach := lookup(progTypes, p.Type), lookup(attachTypes, p.ExpectedAttachType)
+	kind, attach := uapi.ProgType(p.Type), uapi.AttachType(p.ExpectedAttachType)
 	switch {
-	case p.Type == progTracing && tracingKinds[attach] != "":
+	case isStructOps(p):
+		return kind.String()
+	case kind == uapi.ProgTypeTracing && tracingKinds[attach] != "":
 		return tracingKinds[attach]
-	case p.Type == progLSM && attach == "lsm_mac", p.ExpectedAttachType == 0, kind == attach:
-		return kind
+	case kind == uapi.ProgTypeLSM && attach == uapi.AttachLSMMAC, attach == 0, kind.String() == attach.String():
+		return kind.String()
 	}
-	return kind + "/" + attach
+	return kind.String() + "/" + attach.String()
 }
 
 // Target is what a program attaches to in the kernel, by name; empty if that is decided later.
@@ -363,8 +360,8 @@ func Target(p *simkernel.Prog) string {
 		return ""
 	}
 	name := p.Attach.Name
-	for _, prefix := range []string{"btf_trace_", "bpf_lsm_", "bpf_iter_"} { // what the kernel calls these
-		name = strings.TrimPrefix(name, prefix)
+	if !isStructOps(p) {
+		name = strings.TrimPrefix(name, uapi.AttachType(p.ExpectedAttachType).TargetPrefix())
 	}
 	if p.Attach.Module != "" {
 		name += "@" + p.Attach.Module
@@ -372,14 +369,16 @@ func Target(p *simkernel.Prog) string {
 	return name
 }
 
-// kinds are the names of BTF_KIND_*, from 0.
-var kinds = []string{
-	"void", "int", "ptr", "array", "struct", "union", "enum", "fwd", "typedef", "volatile", "const", "restrict", "func",
-	"func_proto", "var", "datasec", "float", "decl_tag", "type_tag", "enum64",
+// kindName is the name of the BTF kind that a loader asked for, which may be no kind.
+func kindName(n uint32) string {
+	if n != uint32(btf.Kind(n)) {
+		return fmt.Sprintf("unknown(%d)", n)
+	}
+	return btf.Kind(n).String()
 }
 
 func symbol(s *simkernel.Symbol) string {
-	text := lookup(kinds, s.Kind) + " " + s.Name
+	text := kindName(s.Kind) + " " + s.Name
 	if s.Module != "" {
 		text += "@" + s.Module
 	}

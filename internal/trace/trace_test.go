@@ -11,6 +11,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // sample reads one of the loaders that bpftools made of simkernel's sample.
@@ -101,7 +102,7 @@ func TestContent(t *testing.T) {
 	}
 	text := base["program on_exec"]
 	for _, want := range []string{
-		`tracing "on_exec" attach_type=trace_raw_tp flags=0x0 ifindex=0 license="GPL"`,
+		`tracing "on_exec" attach_type=trace_raw_tp flags=none ifindex=0 license="GPL"`,
 		"attach to typedef btf_trace_sched_process_exec",
 		" = map outer\n", "map sample.rodata value +0", "func at 0: func on_exec linkage 1: {returns int int size 4 ",
 		`./sample.bpf.c:`, `relocation at`, `of {struct task_struct size 8; pid at 0 int int size 4 `,
@@ -115,7 +116,7 @@ func TestContent(t *testing.T) {
 		qt.Check(t, qt.StringContains(base["program probe"], want))
 	}
 	qt.Check(t, qt.StringContains(base["map outer"], "inner array \"outer.inner\" key=4"))
-	qt.Check(t, qt.StringContains(base["map outer"], "update key 01000000 flags 0x0 value map second"))
+	qt.Check(t, qt.StringContains(base["map outer"], "update key 01000000 flags none value map second"))
 
 	// Every kind of change is a difference.
 	tampered := sample(t, "unsigned", 0)
@@ -127,24 +128,49 @@ func TestContent(t *testing.T) {
 	qt.Check(t, qt.SliceContains(diff, "program on_exec:"))
 }
 
+func prog(typ uapi.ProgType, attach uapi.AttachType) simkernel.Prog {
+	return simkernel.Prog{Type: uint32(typ), ExpectedAttachType: uint32(attach)}
+}
+
 func TestKinds(t *testing.T) {
 	for _, test := range []struct {
 		p    simkernel.Prog
 		want string
 	}{
-		{simkernel.Prog{Type: 26, ExpectedAttachType: 23}, "tp_btf"},
-		{simkernel.Prog{Type: 26, ExpectedAttachType: 28}, "iter"},
-		{simkernel.Prog{Type: 29, ExpectedAttachType: 27}, "lsm"},
-		{simkernel.Prog{Type: 6, ExpectedAttachType: 37}, "xdp"},
-		{simkernel.Prog{Type: 2}, "kprobe"},
-		{simkernel.Prog{Type: 3, ExpectedAttachType: 46}, "sched_cls/tcx_ingress"},
-		{simkernel.Prog{Type: 999}, "999"},
+		{prog(uapi.ProgTypeTracing, uapi.AttachTraceRawTP), "tp_btf"},
+		{prog(uapi.ProgTypeTracing, uapi.AttachTraceIter), "iter"},
+		{prog(uapi.ProgTypeLSM, uapi.AttachLSMMAC), "lsm"},
+		{prog(uapi.ProgTypeXDP, uapi.AttachXDP), "xdp"},
+		{prog(uapi.ProgTypeKprobe, 0), "kprobe"},
+		{prog(uapi.ProgTypeSchedCls, uapi.AttachTCXIngress), "sched_cls/tcx_ingress"},
+		{prog(uapi.ProgTypeStructOps, 17), "struct_ops"}, // the member, not a flow dissector
+		{prog(999, 0), "unknown(999)"},
+		{prog(uapi.ProgTypeXDP, 999), "xdp/unknown(999)"},
 	} {
 		qt.Check(t, qt.Equals(trace.ProgKind(&test.p), test.want))
 	}
 	other := &simkernel.Prog{Name: "other"}
 	qt.Check(t, qt.Equals(trace.Target(&simkernel.Prog{AttachProg: other}), `program "other"`))
 	qt.Check(t, qt.Equals(trace.Target(&simkernel.Prog{}), ""))
-	qt.Check(t, qt.Equals(trace.Target(&simkernel.Prog{Attach: &simkernel.Symbol{Name: "bpf_lsm_file_open", Module: "m"}}), "file_open@m"))
-	qt.Check(t, qt.Equals(trace.Attributes(&simkernel.Map{KeySize: 4, Flags: 1<<10 | 1<<31, Extra: 7}), "key=4 flags=mmapable,0x80000000 extra=7 untyped"))
+	qt.Check(t, qt.Equals(trace.Attributes(&simkernel.Map{KeySize: 4, Flags: uint32(uapi.MapFlagMmapable) | 1<<31, Extra: 7}), "key=4 flags=mmapable,0x80000000 extra=7 untyped"))
+}
+
+// What a program attaches to is named as in its source. The kernel's prefix is taken off where the kernel puts one, and nowhere
+// else.
+func TestTarget(t *testing.T) {
+	for _, test := range []struct {
+		p      simkernel.Prog
+		symbol string
+		want   string
+	}{
+		{prog(uapi.ProgTypeLSM, uapi.AttachLSMMAC), "bpf_lsm_file_open", "file_open@m"},
+		{prog(uapi.ProgTypeTracing, uapi.AttachTraceRawTP), "btf_trace_sched_switch", "sched_switch@m"},
+		{prog(uapi.ProgTypeTracing, uapi.AttachTraceIter), "bpf_iter_task", "task@m"},
+		{prog(uapi.ProgTypeTracing, uapi.AttachTraceFentry), "bpf_lsm_file_open", "bpf_lsm_file_open@m"},
+		{prog(uapi.ProgTypeTracing, uapi.AttachTraceFexit), "bpf_iter_run_prog", "bpf_iter_run_prog@m"},
+		{prog(uapi.ProgTypeStructOps, uapi.AttachTraceIter), "bpf_iter_ops", "bpf_iter_ops@m"},
+	} {
+		test.p.Attach = &simkernel.Symbol{Name: test.symbol, Module: "m"}
+		qt.Check(t, qt.Equals(trace.Target(&test.p), test.want))
+	}
 }

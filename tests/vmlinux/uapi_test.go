@@ -57,6 +57,7 @@ var enumerations = map[string]struct {
 	"BPF_CGROUP_INET_INGRESS": {"BPF_", func(v uint64) string { return uapi.AttachType(v).String() }},
 	"BPF_F_NO_PREALLOC":       {"BPF_F_", func(v uint64) string { return uapi.MapFlags(v).String() }},
 	"BPF_NOEXIST":             {"BPF_", func(v uint64) string { return "f_" + uapi.UpdateFlags(v).String() }},
+	"BPF_CORE_FIELD_EXISTS":   {"BPF_CORE_", func(v uint64) string { return uapi.COREReloKind(v).String() }},
 	"BPF_FUNC_unspec":         {"BPF_FUNC_", func(v uint64) string { return strings.TrimPrefix(uapi.Helper(v).String(), "bpf_") }},
 }
 

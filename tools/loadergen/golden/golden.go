@@ -168,11 +168,11 @@ func (d *lister) opened(v flow.Value) string {
 		return ""
 	case ev.Kind != simkernel.EventBPF:
 		return ""
-	case ev.Cmd == simkernel.CmdMapCreate:
+	case uapi.Cmd(ev.Cmd) == uapi.CmdMapCreate:
 		return "fd of " + trace.Object(ev.Map)
-	case ev.Cmd == simkernel.CmdProgLoad:
+	case uapi.Cmd(ev.Cmd) == uapi.CmdProgLoad:
 		return "fd of " + trace.Object(ev.Prog)
-	case ev.Cmd == simkernel.CmdBTFLoad:
+	case uapi.Cmd(ev.Cmd) == uapi.CmdBTFLoad:
 		return "fd of BTF"
 	}
 	return ""
@@ -241,7 +241,7 @@ func (d *lister) line(pc int) string {
 
 func (d *lister) jump(pc int, in insn.Insn) string {
 	if in.Op == insn.Call {
-		text := "call " + simkernel.HelperName(in.Imm)
+		text := "call " + uapi.Helper(in.Imm).String()
 		if ev := d.calls[pc]; ev != nil {
 			text += " ; " + trace.Line(ev)
 		}
@@ -352,7 +352,7 @@ func (d *lister) placeInBlob(off int64) string {
 	}
 	off -= int64(r.Off)
 	if r.Cmd >= 0 {
-		if name := fields[r.Cmd][off]; name != "" {
+		if name := uapi.Cmd(r.Cmd).FieldName(off); name != "" {
 			return r.What + "." + name
 		}
 	}
@@ -365,28 +365,20 @@ func (d *lister) placeInBlob(off int64) string {
 	return fmt.Sprintf("%s %+d", r.What, off)
 }
 
+// ctxFields are the names of the fields of a loader's context (struct bpf_loader_ctx), by offset.
+var ctxFields = map[int64]string{
+	bundle.CtxSz: "sz", bundle.CtxFlags: "flags", bundle.CtxLogLevel: "log_level", bundle.CtxLogSize: "log_size",
+	bundle.CtxLogBuf: "log_buf",
+}
+
 func (d *lister) placeInCtx(off int64) string {
-	if name := map[int64]string{0: "sz", 4: "flags", 8: "log_level", 12: "log_size", 16: "log_buf"}[off]; name != "" {
+	if name := ctxFields[off]; name != "" {
 		return "ctx." + name
 	}
 	if o := d.res.Descriptors[int(off)]; o != nil {
 		return "ctx, " + trace.Object(o)
 	}
 	return fmt.Sprintf("ctx %+d", off)
-}
-
-// fields are the names of the fields of union bpf_attr that loaders fill at run time, by command and offset.
-var fields = map[int]map[int64]string{
-	simkernel.CmdMapCreate: {
-		12: "max_entries", 16: "map_flags", 20: "inner_map_fd", 48: "btf_fd", 60: "btf_vmlinux_value_type_id", 64: "map_extra", 72: "value_type_btf_obj_fd",
-	},
-	simkernel.CmdMapUpdateElem: {0: "map_fd", 8: "key", 16: "value", 24: "flags"},
-	simkernel.CmdMapFreeze:     {0: "map_fd"},
-	simkernel.CmdBTFLoad:       {0: "btf", 8: "btf_log_buf", 16: "btf_size", 20: "btf_log_size", 24: "btf_log_level"},
-	simkernel.CmdProgLoad: {
-		8: "insns", 16: "license", 24: "log_level", 28: "log_size", 32: "log_buf", 68: "expected_attach_type", 72: "prog_btf_fd", 80: "func_info",
-		96: "line_info", 108: "attach_btf_id", 112: "attach_btf_obj_fd", 120: "fd_array", 128: "core_relos",
-	},
 }
 
 // Diff lists the lines that differ between two texts: those of a with "-", those of b with "+", in order.

@@ -18,6 +18,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 	"github.com/rules-bpf/rules_bpf/verify"
 )
 
@@ -172,7 +173,7 @@ func (d *data) addRun(b *bundle.Bundle, res *simkernel.Result) {
 				what += ", frozen: nobody changes it"
 			}
 		}
-		d.Maps = append(d.Maps, mapData{m.Name, trace.MapKind(m.Type), what, m.Pinning != 0})
+		d.Maps = append(d.Maps, mapData{m.Name, uapi.MapType(m.Type).String(), what, m.Pinning != 0})
 	}
 	for _, p := range b.Programs {
 		pd := programData{Name: p.Name, Section: p.Section, Insns: int(p.Insns.Size) / bundle.InsnSize, Target: p.AttachTo}
