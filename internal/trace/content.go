@@ -277,7 +277,7 @@ func (t *types) text(id btf.ID, depth int) string {
 		return fmt.Sprintf("type %d of %d", id, len(t.spec.Types))
 	}
 	ty := &t.spec.Types[id]
-	text := ty.Kind.String()
+	text := ty.Kind.KernelName()
 	if ty.Name != "" {
 		text += " " + ty.Name
 	}

@@ -374,7 +374,7 @@ func kindName(n uint32) string {
 	if n != uint32(btf.Kind(n)) {
 		return fmt.Sprintf("unknown(%d)", n)
 	}
-	return btf.Kind(n).String()
+	return btf.Kind(n).KernelName()
 }
 
 func symbol(s *simkernel.Symbol) string {
