@@ -127,18 +127,12 @@ func (k *Kernel) verifyPayload(a LoadAttr, maps []*Map) (Errno, string) {
 	return 0, ""
 }
 
-// Offsets in struct bpf_map.
-const (
-	offExcl       = sha256.Size
-	structMapSize = 64 // as much as there is to look at
-)
-
 // mapField says which field a load from struct bpf_map takes, 0 for none that a loader may look at.
 func (k *Kernel) mapField(off, size uint64) field {
 	switch {
-	case size == 8 && off%8 == 0 && off < sha256.Size:
+	case size == 8 && off%8 == 0 && off < bpfMapSHA+sha256.Size:
 		return fieldSHA0 << (off / 8)
-	case size == 4 && off == offExcl && kernelModels[k.Attest].showsExcl:
+	case size == 4 && off == bpfMapExcl && kernelModels[k.Attest].showsExcl:
 		return fieldExcl
 	}
 	return 0
@@ -146,10 +140,10 @@ func (k *Kernel) mapField(off, size uint64) field {
 
 // bpfMap is the part of struct bpf_map that a program can read.
 func (k *Kernel) bpfMap(m *Map) []byte {
-	b := make([]byte, structMapSize)
-	copy(b, m.sha[:])
+	b := make([]byte, bpfMapSize)
+	copy(b[bpfMapSHA:], m.sha[:])
 	if kernelModels[k.Attest].showsExcl && m.ExclProgHash != nil {
-		k.order().PutUint32(b[offExcl:], 1)
+		k.order().PutUint32(b[bpfMapExcl:], 1)
 	}
 	return b
 }

@@ -9,44 +9,8 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 )
 
-// Commands of bpf(2) that bpf_sys_bpf takes from a program.
-const (
-	CmdMapCreate         = 0
-	CmdMapUpdateElem     = 2
-	CmdMapDeleteElem     = 3
-	CmdProgLoad          = 5
-	CmdMapGetFDByID      = 14
-	CmdRawTracepointOpen = 17
-	CmdBTFLoad           = 18
-	CmdMapFreeze         = 22
-	CmdLinkCreate        = 28
-)
-
-// Map types that the kernel's checks single out.
-const (
-	mapHash          = 1
-	mapArray         = 2
-	mapProgArray     = 3
-	mapPercpuHash    = 5
-	mapPercpuArray   = 6
-	mapLRUHash       = 9
-	mapLRUPercpuHash = 10
-	mapArrayOfMaps   = 12
-	mapHashOfMaps    = 13
-	mapStructOps     = 26
-	mapRingbuf       = 27
-	mapBloom         = 30
-	mapUserRingbuf   = 31
-	mapArena         = 33
-)
-
-const (
-	attrSize   = 168 // sizeof(union bpf_attr), Linux 7.3
-	objNameLen = 16  // BPF_OBJ_NAME_LEN
-	pageSize   = 4096
-	// numCPUs is how many values a per-CPU map's element has.
-	numCPUs = 1
-)
+// numCPUs is how many values a per-CPU map's element has.
+const numCPUs = 1
 
 // attr is a union bpf_attr as a program fills it: what is beyond its size is zero.
 type attr struct {
@@ -89,19 +53,19 @@ func (m *machine) sysBPF(cmd uint32, addr, size uint64, ev *Event) int64 {
 	}
 	defer func() { m.regionOf(addr, size, attrName(ev), int(cmd)) }()
 	switch cmd {
-	case CmdMapCreate:
+	case cmdMapCreate:
 		return m.mapCreate(a, ev)
-	case CmdMapUpdateElem:
+	case cmdMapUpdateElem:
 		return m.mapUpdate(a, ev)
-	case CmdMapFreeze:
+	case cmdMapFreeze:
 		return m.mapFreeze(a, ev)
-	case CmdBTFLoad:
+	case cmdBTFLoad:
 		return m.btfLoad(a, addr, ev)
-	case CmdProgLoad:
+	case cmdProgLoad:
 		return m.progLoad(a, addr, ev)
-	case CmdLinkCreate:
+	case cmdLinkCreate:
 		return m.linkCreate(a, ev)
-	case CmdRawTracepointOpen:
+	case cmdRawTracepointOpen:
 		return m.rawTracepointOpen(a, ev)
 	}
 	m.fault("bpf_sys_bpf(%d): no loader has a use for this command", cmd)
@@ -113,7 +77,7 @@ func attrName(ev *Event) string {
 	switch {
 	case ev.Update != nil && len(ev.Update.Key) > 0:
 		return fmt.Sprintf("MAP_UPDATE %q[%x]", ev.Map.Name, ev.Update.Key)
-	case ev.Map != nil && ev.Cmd == CmdMapFreeze:
+	case ev.Map != nil && ev.Cmd == cmdMapFreeze:
 		return fmt.Sprintf("MAP_FREEZE %q", ev.Map.Name)
 	case ev.Map != nil:
 		return fmt.Sprintf("MAP_CREATE %q", ev.Map.Name)
@@ -127,38 +91,38 @@ func attrName(ev *Event) string {
 
 func (m *machine) mapCreate(a *attr, ev *Event) int64 {
 	mp := &Map{
-		Type: a.u32(0), KeySize: a.u32(4), ValueSize: a.u32(8), MaxEntries: a.u32(12), Flags: a.u32(16),
-		NUMANode: a.u32(24), IfIndex: a.u32(44), Extra: a.u64(64),
-		KeyType: a.u32(52), ValueType: a.u32(56),
+		Type: a.u32(createType), KeySize: a.u32(createKeySize), ValueSize: a.u32(createValueSize),
+		MaxEntries: a.u32(createMaxEntries), Flags: a.u32(createFlags), NUMANode: a.u32(createNUMANode),
+		IfIndex: a.u32(createIfIndex), Extra: a.u64(createExtra), KeyType: a.u32(createKeyType),
+		ValueType: a.u32(createValueType),
 	}
 	ev.Map = mp
 	var e Errno
-	if mp.Name, e = a.name(28); e != 0 || !a.zeroFrom(92) {
+	if mp.Name, e = a.name(createName); e != 0 || !a.zeroFrom(createEnd) {
 		return EINVAL.ret()
 	}
-	kernelValue := a.u32(60)
+	kernelValue := a.u32(createKernelValue)
 	if mp.KeyType|mp.ValueType|kernelValue != 0 {
-		if mp.BTF, e = get[*BTF](&m.k.fds, a.s32(48)); e != 0 {
+		if mp.BTF, e = get[*BTF](&m.k.fds, a.s32(createBTFFD)); e != 0 {
 			return e.ret()
 		}
 	}
 	if kernelValue != 0 {
-		const moduleValue = 1 << 15 // BPF_F_VTYPE_BTF_OBJ_FD
 		fd := int32(0)
-		if mp.Flags&moduleValue != 0 {
-			fd = a.s32(72)
+		if mp.Flags&flagValueInModule != 0 {
+			fd = a.s32(createValueBTFFD)
 		}
 		if mp.KernelValue, e = m.k.symbolByFD(int32(kernelValue), fd); e != 0 {
 			return e.ret()
 		}
 	}
 	if mp.Type == mapArrayOfMaps || mp.Type == mapHashOfMaps {
-		if mp.Inner, e = get[*Map](&m.k.fds, a.s32(20)); e != 0 {
+		if mp.Inner, e = get[*Map](&m.k.fds, a.s32(createInnerMapFD)); e != 0 {
 			return e.ret()
 		}
 	}
-	if n := a.u32(88); a.u64(80) != 0 {
-		hash, err := m.mem.read(a.u64(80), uint64(n))
+	if n := a.u32(createExclHashSize); a.u64(createExclHash) != 0 {
+		hash, err := m.mem.read(a.u64(createExclHash), uint64(n))
 		switch {
 		case n != sha256.Size:
 			return EINVAL.ret()
@@ -211,10 +175,9 @@ func (mp *Map) check() Errno {
 
 // elemSize is the size of a value in BPF_MAP_UPDATE_ELEM (bpf_map_value_size, kernel/bpf/syscall.c).
 func (mp *Map) elemSize(flags uint64) uint64 {
-	const allCPUs = 16 // BPF_F_ALL_CPUS: one value for all
 	switch mp.Type {
 	case mapPercpuArray, mapPercpuHash, mapLRUPercpuHash:
-		if flags&allCPUs == 0 {
+		if flags&flagAllCPUs == 0 {
 			return (uint64(mp.ValueSize) + 7) &^ 7 * numCPUs
 		}
 	}
@@ -222,25 +185,25 @@ func (mp *Map) elemSize(flags uint64) uint64 {
 }
 
 func (m *machine) mapUpdate(a *attr, ev *Event) int64 {
-	mp, e := get[*Map](&m.k.fds, a.s32(0))
+	mp, e := get[*Map](&m.k.fds, a.s32(updateMapFD))
 	if e != 0 {
 		return e.ret()
 	}
 	ev.Map = mp
-	u := &Update{Flags: a.u64(24)}
-	key, err := m.mem.read(a.u64(8), uint64(mp.KeySize))
+	u := &Update{Flags: a.u64(updateFlags)}
+	key, err := m.mem.read(a.u64(updateKey), uint64(mp.KeySize))
 	if err != nil {
 		m.fault("the key for %s: %v", describe(mp), err)
 		return 0
 	}
-	value, err := m.mem.read(a.u64(16), mp.elemSize(u.Flags))
+	value, err := m.mem.read(a.u64(updateValue), mp.elemSize(u.Flags))
 	if err != nil {
 		m.fault("the value for %s: %v", describe(mp), err)
 		return 0
 	}
 	u.Key, u.Value = bytes.Clone(key), bytes.Clone(value)
-	m.region(a.u64(8), uint64(len(key)), fmt.Sprintf("key %x", key))
-	m.region(a.u64(16), uint64(len(value)), fmt.Sprintf("value of %q[%x]", mp.Name, key))
+	m.region(a.u64(updateKey), uint64(len(key)), fmt.Sprintf("key %x", key))
+	m.region(a.u64(updateValue), uint64(len(value)), fmt.Sprintf("value of %q[%x]", mp.Name, key))
 	ev.Update = u
 	fd := func() int32 { return int32(a.order.Uint32(value)) }
 	switch mp.Type {
@@ -264,7 +227,7 @@ func (m *machine) mapUpdate(a *attr, ev *Event) int64 {
 	switch {
 	case e != 0:
 		return e.ret()
-	case !a.zeroFrom(32):
+	case !a.zeroFrom(updateEnd):
 		return EINVAL.ret()
 	case mp.Frozen:
 		return EPERM.ret()
@@ -279,8 +242,7 @@ func (m *machine) mapUpdate(a *attr, ev *Event) int64 {
 // such. They are taken out of the value.
 func (m *machine) structOpsProgs(value []byte) map[int]*Prog {
 	progs := map[int]*Prog{}
-	const header = 64 // struct bpf_struct_ops_value, up to its data
-	for off := header; off+8 <= len(value); off += 8 {
+	for off := structOpsHeader; off+8 <= len(value); off += 8 {
 		word := m.k.order().Uint64(value[off:])
 		if word == 0 || word > 1<<20 {
 			continue
@@ -294,13 +256,13 @@ func (m *machine) structOpsProgs(value []byte) map[int]*Prog {
 }
 
 func (m *machine) mapFreeze(a *attr, ev *Event) int64 {
-	mp, e := get[*Map](&m.k.fds, a.s32(0))
+	mp, e := get[*Map](&m.k.fds, a.s32(freezeMapFD))
 	if e != 0 {
 		return e.ret()
 	}
 	ev.Map = mp
 	switch {
-	case !a.zeroFrom(4):
+	case !a.zeroFrom(freezeEnd):
 		return EINVAL.ret()
 	case mp.Frozen:
 		return EBUSY.ret()
@@ -312,19 +274,18 @@ func (m *machine) mapFreeze(a *attr, ev *Event) int64 {
 }
 
 func (m *machine) btfLoad(a *attr, addr uint64, ev *Event) int64 {
-	raw, err := m.mem.read(a.u64(0), uint64(a.u32(16)))
+	raw, err := m.mem.read(a.u64(btfData), uint64(a.u32(btfSize)))
 	if err != nil {
 		m.fault("the BTF: %v", err)
 		return 0
 	}
 	btf := &BTF{Raw: bytes.Clone(raw)}
-	m.region(a.u64(0), uint64(len(raw)), "BTF")
+	m.region(a.u64(btfData), uint64(len(raw)), "BTF")
 	ev.BTF = btf
-	const magic = 0xeb9f
-	if len(raw) < 24 || m.k.order().Uint16(raw) != magic || !a.zeroFrom(40) {
+	if len(raw) < btfHeaderSize || m.k.order().Uint16(raw) != btfMagic || !a.zeroFrom(btfEnd) {
 		return EINVAL.ret()
 	}
-	m.logTrueSize(a, addr, 28)
+	m.logTrueSize(a, addr, btfLogTrueSize)
 	return m.commit(ev, func() int64 {
 		m.res.BTFs = append(m.res.BTFs, btf)
 		return m.open(btf)
@@ -346,41 +307,41 @@ func (m *machine) logTrueSize(a *attr, addr, off uint64) {
 
 func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 	p := &Prog{
-		Type: a.u32(0), Flags: a.u32(44), IfIndex: a.u32(64), ExpectedAttachType: a.u32(68), LogLevel: a.u32(24),
-		Refs: map[int]Ref{},
+		Type: a.u32(progType), Flags: a.u32(progFlags), IfIndex: a.u32(progIfIndex),
+		ExpectedAttachType: a.u32(progAttachType), LogLevel: a.u32(progLogLevel), Refs: map[int]Ref{},
 	}
 	ev.Prog = p
 	var e Errno
-	if p.Name, e = a.name(48); e != 0 {
+	if p.Name, e = a.name(progName); e != 0 {
 		return e.ret()
 	}
-	count := a.u32(4)
+	count := a.u32(progInsnCnt)
 	if count == 0 {
 		return E2BIG.ret()
 	}
-	raw, err := m.mem.read(a.u64(8), uint64(count)*insn.Size)
+	raw, err := m.mem.read(a.u64(progInsns), uint64(count)*insn.Size)
 	if err != nil {
 		m.fault("the instructions of %s: %v", describe(p), err)
 		return 0
 	}
 	p.Insns = bytes.Clone(raw)
-	m.region(a.u64(8), uint64(len(raw)), fmt.Sprintf("instructions of %q", p.Name))
+	m.region(a.u64(progInsns), uint64(len(raw)), fmt.Sprintf("instructions of %q", p.Name))
 	var ok bool
-	if p.License, ok = m.mem.cstring(a.u64(16), 127); !ok {
+	if p.License, ok = m.mem.cstring(a.u64(progLicense), licenseLen); !ok {
 		m.fault("the license of %s is no text", describe(p))
 		return 0
 	}
-	m.region(a.u64(16), uint64(len(p.License)+1), "license")
-	m.region(a.u64(120), 4, "fd_array")
+	m.region(a.u64(progLicense), uint64(len(p.License)+1), "license")
+	m.region(a.u64(progFDArray), fdSize, "fd_array")
 	for _, r := range []struct {
 		what             string
 		to               *Records
 		addr, count, rec int
 		min              uint32
 	}{
-		{"func_info", &p.FuncInfo, 80, 88, 76, 8},
-		{"line_info", &p.LineInfo, 96, 104, 92, 16},
-		{"core_relos", &p.Relocation, 128, 116, 136, 16},
+		{"func_info", &p.FuncInfo, progFuncInfo, progFuncInfoCnt, progFuncInfoRecSize, funcInfoSize},
+		{"line_info", &p.LineInfo, progLineInfo, progLineInfoCnt, progLineInfoRecSize, lineInfoSize},
+		{"core_relos", &p.Relocation, progCORERelos, progCOREReloCnt, progCOREReloRecSize, coreReloSize},
 	} {
 		r.to.Size, r.to.Count = a.u32(r.rec), a.u32(r.count)
 		if r.to.Count == 0 {
@@ -397,7 +358,7 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 		r.to.Data = bytes.Clone(data)
 		m.region(a.u64(r.addr), uint64(len(data)), fmt.Sprintf("%s of %q", r.what, p.Name))
 	}
-	if fd := a.s32(72); fd != 0 || p.FuncInfo.Count+p.LineInfo.Count+p.Relocation.Count > 0 {
+	if fd := a.s32(progBTFFD); fd != 0 || p.FuncInfo.Count+p.LineInfo.Count+p.Relocation.Count > 0 {
 		if p.BTF, e = get[*BTF](&m.k.fds, fd); e != 0 {
 			return e.ret()
 		}
@@ -405,14 +366,14 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 	if e := m.attachTarget(a, p); e != 0 {
 		return e.ret()
 	}
-	if e := m.resolve(p, a.u64(120)); e != 0 || m.err != nil {
+	if e := m.resolve(p, a.u64(progFDArray)); e != 0 || m.err != nil {
 		return e.ret()
 	}
-	if !a.zeroFrom(144) { // a token, a signature or a fd_array_cnt
+	if !a.zeroFrom(progTokenFD) { // a token, a signature or a fd_array_cnt
 		m.fault("%s: a loader loads no signed programs", describe(p))
 		return 0
 	}
-	m.logTrueSize(a, addr, 140)
+	m.logTrueSize(a, addr, progLogTrueSize)
 	return m.commit(ev, func() int64 {
 		m.res.Progs = append(m.res.Progs, p)
 		return m.open(p)
@@ -421,7 +382,7 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 
 // attachTarget finds out what attach_btf_id, attach_btf_obj_fd and attach_prog_fd stand for.
 func (m *machine) attachTarget(a *attr, p *Prog) Errno {
-	id, fd := a.u32(108), a.s32(112)
+	id, fd := a.u32(progAttachBTFID), a.s32(progAttachFD)
 	module := ""
 	if fd != 0 {
 		switch o := m.k.fds.open[fd].object.(type) {
@@ -460,7 +421,7 @@ func (m *machine) resolve(p *Prog, fdArray uint64) Errno {
 		if fdArray == 0 {
 			return 0, EPROTO
 		}
-		b, err := m.mem.read(fdArray+uint64(int64(i))*4, 4)
+		b, err := m.mem.read(fdArray+uint64(int64(i))*fdSize, fdSize)
 		if err != nil {
 			m.fault("fd_array[%d] of %s: %v", i, describe(p), err)
 			return 0, EFAULT
@@ -529,25 +490,25 @@ func (m *machine) resolve(p *Prog, fdArray uint64) Errno {
 }
 
 func (m *machine) linkCreate(a *attr, ev *Event) int64 {
-	p, e := get[*Prog](&m.k.fds, a.s32(0))
+	p, e := get[*Prog](&m.k.fds, a.s32(linkProgFD))
 	if e != 0 {
 		return e.ret()
 	}
-	l := &Link{Prog: p, AttachType: a.u32(8)}
+	l := &Link{Prog: p, AttachType: a.u32(linkAttachType)}
 	ev.Link = l
 	return m.commit(ev, func() int64 { return m.open(l) })
 }
 
 func (m *machine) rawTracepointOpen(a *attr, ev *Event) int64 {
-	p, e := get[*Prog](&m.k.fds, a.s32(8))
+	p, e := get[*Prog](&m.k.fds, a.s32(rawTracepointProgFD))
 	if e != 0 {
 		return e.ret()
 	}
 	l := &Link{Prog: p}
 	ev.Link = l
-	if addr := a.u64(0); addr != 0 {
+	if addr := a.u64(rawTracepointName); addr != 0 {
 		var ok bool
-		if l.Name, ok = m.mem.cstring(addr, 127); !ok {
+		if l.Name, ok = m.mem.cstring(addr, licenseLen); !ok {
 			return EFAULT.ret()
 		}
 	}

@@ -9,26 +9,17 @@ import (
 
 // helpers are the functions that a loader may call, by number.
 var helpers = map[int32]struct {
-	name string
 	// args is how many registers it takes.
 	args int
 	call func(m *machine, r [5]uint64) int64
 }{
-	helperTracePrintk:        {"bpf_trace_printk", 2, (*machine).tracePrintk},
-	helperProbeReadKernel:    {"bpf_probe_read_kernel", 3, (*machine).probeReadKernel},
-	helperCopyFromUser:       {"bpf_copy_from_user", 3, (*machine).copyFromUser},
-	helperSysBPF:             {"bpf_sys_bpf", 3, (*machine).callSysBPF},
-	helperBTFFindByNameKind:  {"bpf_btf_find_by_name_kind", 4, (*machine).btfFind},
-	helperSysClose:           {"bpf_sys_close", 1, (*machine).sysClose},
-	helperKallsymsLookupName: {"bpf_kallsyms_lookup_name", 4, (*machine).kallsyms},
-}
-
-// HelperName returns the name of a helper that loaders call, or "helper N".
-func HelperName(fn int32) string {
-	if h, ok := helpers[fn]; ok {
-		return h.name
-	}
-	return fmt.Sprintf("helper %d", fn)
+	helperTracePrintk:        {2, (*machine).tracePrintk},
+	helperProbeReadKernel:    {3, (*machine).probeReadKernel},
+	helperCopyFromUser:       {3, (*machine).copyFromUser},
+	helperSysBPF:             {3, (*machine).callSysBPF},
+	helperBTFFindByNameKind:  {4, (*machine).btfFind},
+	helperSysClose:           {1, (*machine).sysClose},
+	helperKallsymsLookupName: {4, (*machine).kallsyms},
 }
 
 func (m *machine) helper(fn int32) {

@@ -127,7 +127,7 @@ func (k *Kernel) symbolByAddr(addr uint64) *Symbol {
 }
 
 // CreateMap creates a map for the loading process. Of m it takes the attributes; arrays of one element get its value
-// from UpdateMap.
+// from updateMap.
 func (k *Kernel) CreateMap(m *Map) (fd int32, e Errno) {
 	if e := m.check(); e != 0 {
 		return 0, e
@@ -141,8 +141,8 @@ func (k *Kernel) CreateMap(m *Map) (fd int32, e Errno) {
 	return k.fds.add(file{object: m, host: true}), 0
 }
 
-// UpdateMap sets the value of an array of one element.
-func (k *Kernel) UpdateMap(fd int32, value []byte) Errno {
+// updateMap sets the value of an array of one element.
+func (k *Kernel) updateMap(fd int32, value []byte) Errno {
 	m, e := get[*Map](&k.fds, fd)
 	switch {
 	case e != 0:
@@ -156,8 +156,8 @@ func (k *Kernel) UpdateMap(fd int32, value []byte) Errno {
 	return 0
 }
 
-// FreezeMap is BPF_MAP_FREEZE.
-func (k *Kernel) FreezeMap(fd int32) Errno {
+// freezeMap is BPF_MAP_FREEZE.
+func (k *Kernel) freezeMap(fd int32) Errno {
 	m, e := get[*Map](&k.fds, fd)
 	switch {
 	case e != 0:
@@ -169,9 +169,9 @@ func (k *Kernel) FreezeMap(fd int32) Errno {
 	return 0
 }
 
-// HashMap is BPF_OBJ_GET_INFO_BY_FD with a place for the hash. The digest covers the kernel's array, whose elements are a
+// hashMap is BPF_OBJ_GET_INFO_BY_FD with a place for the hash. The digest covers the kernel's array, whose elements are a
 // multiple of 8 bytes long.
-func (k *Kernel) HashMap(fd int32) (sha [sha256.Size]byte, e Errno) {
+func (k *Kernel) hashMap(fd int32) (sha [sha256.Size]byte, e Errno) {
 	m, e := get[*Map](&k.fds, fd)
 	switch {
 	case e != 0:
@@ -185,9 +185,9 @@ func (k *Kernel) HashMap(fd int32) (sha [sha256.Size]byte, e Errno) {
 	return m.sha, 0
 }
 
-// RewriteMap is what another BPF program can do, the one with the digest prog: change the value of a map that is frozen
+// rewriteMap is what another BPF program can do, the one with the digest prog: change the value of a map that is frozen
 // for everyone but programs. Of an exclusive map that is not its own the kernel does not let it get hold.
-func (k *Kernel) RewriteMap(fd int32, prog [sha256.Size]byte, rewrite func(value []byte)) Errno {
+func (k *Kernel) rewriteMap(fd int32, prog [sha256.Size]byte, rewrite func(value []byte)) Errno {
 	m, e := get[*Map](&k.fds, fd)
 	switch {
 	case e != 0:

@@ -130,15 +130,15 @@ func (h *host) load() {
 	if !h.did(e, "metadata map of %s bytes, %s", Thousands(len(blob)), how) {
 		return
 	}
-	if e := h.k.UpdateMap(fd, blob); e != 0 {
+	if e := h.k.updateMap(fd, blob); e != 0 {
 		h.did(e, "fill the metadata map")
 		return
 	}
-	if signed && scenario != NotFrozen && !h.did(h.k.FreezeMap(fd), "freeze the metadata map") {
+	if signed && scenario != NotFrozen && !h.did(h.k.freezeMap(fd), "freeze the metadata map") {
 		return
 	}
 	if h.model.hashes && scenario != NotHashed {
-		if _, e := h.k.HashMap(fd); !h.did(e, "have the metadata map hashed") && scenario != NotFrozen {
+		if _, e := h.k.hashMap(fd); !h.did(e, "have the metadata map hashed") && scenario != NotFrozen {
 			return
 		}
 	}
@@ -146,7 +146,7 @@ func (h *host) load() {
 		h.o.Digest(meta.sha[:])
 	}
 	if scenario == StaleHash {
-		e := h.k.RewriteMap(fd, [sha256.Size]byte{}, func(value []byte) { value[len(value)-1] ^= 1 })
+		e := h.k.rewriteMap(fd, [sha256.Size]byte{}, func(value []byte) { value[len(value)-1] ^= 1 })
 		if !h.did(e, "another program rewrites the metadata map") {
 			return
 		}
@@ -158,7 +158,7 @@ func (h *host) load() {
 	h.res.Stage = StageLoad
 	prog, e, why := h.k.Load(attr)
 	h.res.Why = why
-	if !h.did(e, "load the loader, %s instructions, %s", Thousands(len(insns)/8), h.signature()) {
+	if !h.did(e, "load the loader, %s instructions, %s", Thousands(len(insns)/bundle.InsnSize), h.signature()) {
 		return
 	}
 	if !h.o.NoSignature {

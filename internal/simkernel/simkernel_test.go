@@ -233,9 +233,9 @@ func concat(parts ...[]insn.Insn) (all []insn.Insn) {
 }
 
 // sys calls bpf_sys_bpf with the attributes at an offset of the blob.
-func sys(cmd, attr, size int32) []insn.Insn {
+func sys(cmd uapi.Cmd, attr, size int32) []insn.Insn {
 	return []insn.Insn{
-		mov(insn.R1, cmd), blobAt(insn.R2), second32(attr), mov(insn.R3, size), callHelper(uapi.HelperSysBPF),
+		mov(insn.R1, int32(cmd)), blobAt(insn.R2), second32(attr), mov(insn.R3, size), callHelper(uapi.HelperSysBPF),
 	}
 }
 
@@ -247,7 +247,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"no value", []insn.Insn{movR(insn.R0, insn.R3), exit}, `instruction 0 \(r0 = r3\): r3 has no value`},
 		{"no result", []insn.Insn{exit}, `instruction 0 .*: r0 has no value`},
-		{"clobbered argument", concat(sys(0, 0, 72), []insn.Insn{movR(insn.R0, insn.R3), exit}), `instruction 5 .*: r3 has no value`},
+		{"clobbered argument", concat(sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{movR(insn.R0, insn.R3), exit}), `instruction 5 .*: r3 has no value`},
 		{"frame pointer", []insn.Insn{mov(insn.R10, 0), exit}, `instruction 0 .*: r10 cannot be written`},
 		{"no such register", []insn.Insn{mov(12, 0), exit}, `instruction 0 .*: r12 cannot be written`},
 		{"no such source", []insn.Insn{movR(insn.R0, 13), exit}, `instruction 0 .*: there is no r13`},
@@ -269,11 +269,11 @@ func TestFaults(t *testing.T) {
 		{"unknown opcode", []insn.Insn{zero, {Op: 0xff}, exit}, `instruction 1 .*: unknown instruction`},
 		{"atomics", []insn.Insn{zero, {Op: 0xdb, Dst: insn.R10, Src: insn.R0, Off: -8}, exit}, `instruction 1 .*: unknown instruction`},
 		{"too deep", []insn.Insn{{Op: insn.Call, Src: insn.PseudoCall, Imm: -1}, exit}, `instruction 0 .*: more than 8 calls deep`},
-		{"attributes outside", concat(sys(0, 200, 72), []insn.Insn{exit}), `instruction 4 .*: the attributes: 72 bytes at blob\+200 .*`},
-		{"command", concat(sys(1, 0, 72), []insn.Insn{exit}), `instruction 4 .*: bpf_sys_bpf\(1\): no loader has a use for this command`},
-		{"leak", concat(sys(0, 0, 72), []insn.Insn{zero, exit}), `instruction 4 .*: the descriptor of map "" is left open`},
-		{"leak on failure", concat(sys(0, 0, 72), []insn.Insn{mov(insn.R0, -1), exit}), `instruction 4 .*: the descriptor of map "" is left open`},
-		{"double close", concat(sys(0, 0, 72), []insn.Insn{
+		{"attributes outside", concat(sys(uapi.CmdMapCreate, 200, 72), []insn.Insn{exit}), `instruction 4 .*: the attributes: 72 bytes at blob\+200 .*`},
+		{"command", concat(sys(uapi.CmdMapLookupElem, 0, 72), []insn.Insn{exit}), `instruction 4 .*: bpf_sys_bpf\(1\): no loader has a use for this command`},
+		{"leak", concat(sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{zero, exit}), `instruction 4 .*: the descriptor of map "" is left open`},
+		{"leak on failure", concat(sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{mov(insn.R0, -1), exit}), `instruction 4 .*: the descriptor of map "" is left open`},
+		{"double close", concat(sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{
 			movR(insn.R6, insn.R0), movR(insn.R1, insn.R6), callHelper(uapi.HelperSysClose),
 			movR(insn.R1, insn.R6), callHelper(uapi.HelperSysClose), exit,
 		}), `instruction 9 .*: closes descriptor 5, which is not open`},
@@ -284,9 +284,9 @@ func TestFaults(t *testing.T) {
 			movR(insn.R6, insn.R1), mov(insn.R1, 0), blobAt(insn.R2), second, mov(insn.R3, 72), callHelper(uapi.HelperSysBPF),
 			{Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 24}, {Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 28}, zero, exit,
 		}, `instruction 7 .*: leaves 5 in the context at 28, .*`},
-		{"printk without argument", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 300), callHelper(6), exit}, `.*: the format: 300 bytes .*`},
-		{"program outside", concat(sys(5, 96, 48), []insn.Insn{exit}), `.*: the instructions of program "": 8 bytes at address 0x0, where nothing is`},
-		{"BTF outside", concat(sys(18, 224, 32), []insn.Insn{exit}), `.*: the BTF: .*`},
+		{"printk without argument", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 300), callHelper(uapi.HelperTracePrintk), exit}, `.*: the format: 300 bytes .*`},
+		{"program outside", concat(sys(uapi.CmdProgLoad, 96, 48), []insn.Insn{exit}), `.*: the instructions of program "": 8 bytes at address 0x0, where nothing is`},
+		{"BTF outside", concat(sys(uapi.CmdBTFLoad, 224, 32), []insn.Insn{exit}), `.*: the BTF: .*`},
 		{"name outside", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 100), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(uapi.HelperBTFFindByNameKind), exit},
 			`.*: the name: 100 bytes at blob\+192 .*`},
 	} {
@@ -356,12 +356,12 @@ func TestPrograms(t *testing.T) {
 		{"flags", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 12), mov(insn.R3, 4), mov(insn.R4, 1), callHelper(uapi.HelperBTFFindByNameKind), exit}, -22},
 		{"unterminated", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 4), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(uapi.HelperBTFFindByNameKind), exit}, -22},
 		{"found", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 12), mov(insn.R3, 4), mov(insn.R4, 0), callHelper(uapi.HelperBTFFindByNameKind), exit}, 1000},
-		{"too large", concat(sys(0, 0, 256), []insn.Insn{exit}), -7}, // there is a name beyond the union
-		{"name", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIB, Dst: insn.R1, Off: 28, Imm: '/'}}, sys(0, 0, 72), []insn.Insn{exit}), -22},
-		{"no entries", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Off: 12}}, sys(0, 0, 72), []insn.Insn{exit}), -22},
-		{"no BTF", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Off: 56, Imm: 1}}, sys(0, 0, 72), []insn.Insn{exit}), -9},
-		{"no inner map", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Imm: 12}}, sys(0, 0, 72), []insn.Insn{exit}), -9},
-		{"not a map", concat([]insn.Insn{blobAt(insn.R1), second32(224), {Op: insn.StoreIW, Dst: insn.R1, Imm: 4}}, sys(22, 224, 4), []insn.Insn{exit}), -22},
+		{"too large", concat(sys(uapi.CmdMapCreate, 0, 256), []insn.Insn{exit}), -7}, // there is a name beyond the union
+		{"name", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIB, Dst: insn.R1, Off: uapi.MapCreateName, Imm: '/'}}, sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{exit}), -22},
+		{"no entries", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Off: uapi.MapCreateMaxEntries}}, sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{exit}), -22},
+		{"no BTF", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Off: uapi.MapCreateValueTypeID, Imm: 1}}, sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{exit}), -9},
+		{"no inner map", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Imm: int32(uapi.MapTypeArrayOfMaps)}}, sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{exit}), -9},
+		{"not a map", concat([]insn.Insn{blobAt(insn.R1), second32(224), {Op: insn.StoreIW, Dst: insn.R1, Imm: 4}}, sys(uapi.CmdMapFreeze, 224, 4), []insn.Insn{exit}), -22},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			res := simkernel.Run(small(test.insns...), simkernel.Options{})
@@ -378,7 +378,7 @@ func TestPrograms(t *testing.T) {
 
 func TestPrintk(t *testing.T) {
 	l := small(
-		blobAt(insn.R1), second32(200), mov(insn.R2, 24), mov(insn.R3, -1), mov(insn.R4, 255), mov(insn.R5, 7), callHelper(6), exit,
+		blobAt(insn.R1), second32(200), mov(insn.R2, 24), mov(insn.R3, -1), mov(insn.R4, 255), mov(insn.R5, 7), callHelper(uapi.HelperTracePrintk), exit,
 	)
 	copy(l.Blob[200:], "a=%d b=%llx c=%lu 100%%\x00\x00")
 	res := simkernel.Run(l, simkernel.Options{})
@@ -386,57 +386,6 @@ func TestPrintk(t *testing.T) {
 	last := res.Events[len(res.Events)-1]
 	qt.Check(t, qt.Equals(last.Kind, simkernel.EventPrintk))
 	qt.Check(t, qt.Equals(strings.TrimRight(last.Text, "\x00"), "a=-1 b=ff c=7 100%"))
-}
-
-// TestHost is what the kernel makes of a host's calls.
-func TestHost(t *testing.T) {
-	k := simkernel.New(simkernel.Config{Attest: simkernel.AttestPayload})
-	_, e := k.CreateMap(&simkernel.Map{Type: 2, KeySize: 4, ValueSize: 8})
-	qt.Check(t, qt.Equals(e, simkernel.EINVAL))
-	_, e = k.CreateMap(&simkernel.Map{Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, ExclProgHash: []byte{1}})
-	qt.Check(t, qt.Equals(e, simkernel.EINVAL))
-	fd, e := k.CreateMap(&simkernel.Map{Type: 2, KeySize: 4, ValueSize: 7, MaxEntries: 1, Name: "m"})
-	qt.Assert(t, qt.Equals(e, 0))
-	qt.Check(t, qt.Equals(fd, 0)) // the lowest free one
-	qt.Check(t, qt.Equals(k.UpdateMap(fd, make([]byte, 7)), 0))
-	qt.Check(t, qt.Equals(k.UpdateMap(fd, make([]byte, 8)), simkernel.EFAULT))
-	qt.Check(t, qt.Equals(k.UpdateMap(9, nil), simkernel.EBADF))
-	_, e = k.HashMap(fd)
-	qt.Check(t, qt.Equals(e, simkernel.EPERM)) // not frozen
-	qt.Check(t, qt.Equals(k.FreezeMap(fd), 0))
-	qt.Check(t, qt.Equals(k.FreezeMap(fd), simkernel.EBUSY))
-	qt.Check(t, qt.Equals(k.UpdateMap(fd, make([]byte, 7)), simkernel.EPERM))
-	sum, e := k.HashMap(fd)
-	qt.Check(t, qt.Equals(e, 0))
-	// A value of 7 bytes takes 8 in the array, and all are hashed.
-	qt.Check(t, qt.Equals(fmt.Sprintf("%.4x", sum), "af5570f5"))
-
-	insns := insn.Append(nil, binary.LittleEndian, zero, exit)
-	array := func(n uint32) int32 {
-		fd, e := k.CreateMap(&simkernel.Map{Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: n})
-		qt.Assert(t, qt.Equals(e, 0))
-		return fd
-	}
-	for _, test := range []struct {
-		name string
-		attr simkernel.LoadAttr
-		want simkernel.Errno
-	}{
-		{"no map", simkernel.LoadAttr{Insns: insns}, simkernel.EINVAL},
-		{"half", simkernel.LoadAttr{Insns: insns[:12]}, simkernel.EINVAL},
-		{"nothing", simkernel.LoadAttr{}, simkernel.E2BIG},
-		{"bad descriptor", simkernel.LoadAttr{Insns: insns, FDArray: []int32{77}}, simkernel.EBADF},
-		{"empty signature", simkernel.LoadAttr{Insns: insns, Signature: []byte{}, FDArray: []int32{fd}, FDArrayCnt: 1}, simkernel.EINVAL},
-		{"long signature", simkernel.LoadAttr{Insns: insns, Signature: make([]byte, 8193), FDArray: []int32{fd}, FDArrayCnt: 1}, simkernel.EINVAL},
-		{"not exclusive", simkernel.LoadAttr{Insns: insns, Signature: []byte{1}, FDArray: []int32{fd}, FDArrayCnt: 1}, simkernel.EPERM},
-		{"not frozen", simkernel.LoadAttr{Insns: insns, Signature: []byte{1}, FDArray: []int32{array(1)}, FDArrayCnt: 1}, simkernel.EPERM},
-		{"two elements", simkernel.LoadAttr{Insns: insns, Signature: []byte{1}, FDArray: []int32{array(2)}, FDArrayCnt: 1}, simkernel.EINVAL},
-		{"unsigned", simkernel.LoadAttr{Insns: insns, FDArray: []int32{fd}}, 0},
-	} {
-		_, e, _ := k.Load(test.attr)
-		qt.Check(t, qt.Equals(e, test.want), qt.Commentf("%s", test.name))
-	}
-	qt.Check(t, qt.Equals(simkernel.Errno(9999).Error(), "errno 9999"))
 }
 
 func TestFromBundle(t *testing.T) {

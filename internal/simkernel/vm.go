@@ -221,7 +221,7 @@ func (m *machine) loadX(in insn.Insn) {
 		shift := 64 - size*8
 		v = uint64(int64(v<<shift) >> shift)
 	}
-	if off := addr - mapBase; off < structMapSize {
+	if off := addr - mapBase; off < bpfMapSize {
 		if from = m.k.mapField(off, size); from == 0 {
 			m.fault("load: %d bytes at offset %d of struct bpf_map are no field that this kernel shows", size, off)
 			m.res.refused = true
