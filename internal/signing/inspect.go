@@ -8,6 +8,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Summary is what a bundle says of itself, for people and as JSON. Nothing in it is verified.
@@ -57,24 +58,27 @@ type SignatureSummary struct {
 	Error string `json:"error,omitempty"`
 }
 
-// MapSummary is of a map that the loader creates.
+// MapSummary is of a map that the loader creates. JSON has the type and the flags as the kernel's numbers, and their names.
 type MapSummary struct {
-	Name       string `json:"name"`
-	Type       uint32 `json:"type"`
-	KeySize    uint32 `json:"keySize"`
-	ValueSize  uint32 `json:"valueSize"`
-	MaxEntries uint32 `json:"maxEntries"`
-	Flags      uint32 `json:"flags"`
-	Section    string `json:"section,omitempty"`
+	Name       string        `json:"name"`
+	Type       uapi.MapType  `json:"type"`
+	TypeName   string        `json:"typeName"`
+	KeySize    uint32        `json:"keySize"`
+	ValueSize  uint32        `json:"valueSize"`
+	MaxEntries uint32        `json:"maxEntries"`
+	Flags      uapi.MapFlags `json:"flags"`
+	FlagNames  string        `json:"flagNames"`
+	Section    string        `json:"section,omitempty"`
 }
 
 // ProgramSummary is of a program that the loader loads.
 type ProgramSummary struct {
-	Name         string `json:"name"`
-	Section      string `json:"section"`
-	Type         uint32 `json:"type"`
-	AttachTo     string `json:"attachTo,omitempty"`
-	Instructions uint32 `json:"instructions"`
+	Name         string        `json:"name"`
+	Section      string        `json:"section"`
+	Type         uapi.ProgType `json:"type"`
+	TypeName     string        `json:"typeName"`
+	AttachTo     string        `json:"attachTo,omitempty"`
+	Instructions uint32        `json:"instructions"`
 }
 
 // Summarize returns what a bundle says of itself.
@@ -113,10 +117,18 @@ func Summarize(b *bundle.Bundle) (*Summary, error) {
 		s.Loaders = append(s.Loaders, ls)
 	}
 	for _, m := range b.Maps {
-		s.Maps = append(s.Maps, MapSummary{m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags, m.Section})
+		typ, flags := uapi.MapType(m.Type), uapi.MapFlags(m.Flags)
+		s.Maps = append(s.Maps, MapSummary{
+			Name: m.Name, Type: typ, TypeName: typ.String(), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+			Flags: flags, FlagNames: flags.String(), Section: m.Section,
+		})
 	}
 	for _, p := range b.Programs {
-		s.Programs = append(s.Programs, ProgramSummary{p.Name, p.Section, p.Type, p.AttachTo, p.Insns.Size / bundle.InsnSize})
+		typ := uapi.ProgType(p.Type)
+		s.Programs = append(s.Programs, ProgramSummary{
+			Name: p.Name, Section: p.Section, Type: typ, TypeName: typ.String(), AttachTo: p.AttachTo,
+			Instructions: p.Insns.Size / bundle.InsnSize,
+		})
 	}
 	return s, nil
 }
@@ -162,10 +174,10 @@ func (s *Summary) Print(w io.Writer) error {
 		}
 	}
 	for _, m := range s.Maps {
-		p.f("map       %s: type %d, key %d, value %d, entries %d, flags %#x\n", m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
+		p.f("map       %s: type %v, key %d, value %d, entries %d, flags %v\n", m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
 	}
 	for _, g := range s.Programs {
-		p.f("program   %s: type %d, section %s, %d instructions\n", g.Name, g.Type, g.Section, g.Instructions)
+		p.f("program   %s: type %v, section %s, %d instructions\n", g.Name, g.Type, g.Section, g.Instructions)
 	}
 	return p.err
 }

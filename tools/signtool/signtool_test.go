@@ -24,6 +24,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
@@ -633,6 +634,7 @@ func TestInspect(t *testing.T) {
 			s := newTool(t)
 			b := signed(t)
 			b.Loaders[1].Signatures[0].CMS = []byte("damaged")
+			b.Maps[0].Flags = uint32(uapi.MapFlagMmapable) | 1<<31 // of which only one has a name
 			s.ok(append(append([]string{"inspect"}, c.args...), s.bundle("b.bpfl", b))...)
 			golden := filepath.Join("testdata", c.golden)
 			if os.Getenv("UPDATE_GOLDEN") != "" {
