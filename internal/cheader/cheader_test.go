@@ -225,18 +225,3 @@ func TestRefuses(t *testing.T) {
 		})
 	}
 }
-
-func FuzzWrite(f *testing.F) {
-	for _, target := range []string{"bpfel", "bpfeb"} {
-		data, err := os.ReadFile("testdata/types-" + target + ".o")
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if spec, err := btf.ParseFile(data, nil); err == nil {
-			_, _ = Write(spec)
-		}
-	})
-}

@@ -30,6 +30,9 @@ func TestHostileNames(t *testing.T) {
 		btf.Type{Kind: btf.Func, Name: hostile, Ref: 10, Extra: btf.Global},
 		btf.Type{Kind: btf.DeclTag, Name: "bpf_kfunc", Ref: 15, Extra: whole},
 	)
+	header, err := Write(s)
+	qt.Assert(t, qt.IsNil(err))
+	checkHeader(t, string(header))
 	text := declarations(t, s)
 	for _, not := range []string{"#include", "/etc", "*/", "/*", "??", "injected(", `"`, `\`} {
 		text := strings.NewReplacer(kfuncsHead, "", "/* Kernel functions that programs may call. */", "").Replace(text)

@@ -31,14 +31,17 @@ func fixtures(tb testing.TB) []string {
 	return append(files, more...)
 }
 
+// kconfig are values for the fixtures that ask for some.
+var kconfig = map[string]string{
+	"LINUX_KERNEL_VERSION": "0x70304", "CONFIG_HZ": "250", "CONFIG_BPF_SYSCALL": "y", "CONFIG_TUN": "m",
+	"CONFIG_DEFAULT_HOSTNAME": `"(none)"`,
+}
+
 func parse(tb testing.TB, file string) *object.Object {
 	tb.Helper()
 	raw, err := os.ReadFile(file)
 	qt.Assert(tb, qt.IsNil(err))
-	o, err := object.Parse(file, raw, object.Options{Kconfig: map[string]string{
-		"LINUX_KERNEL_VERSION": "0x70304", "CONFIG_HZ": "250", "CONFIG_BPF_SYSCALL": "y", "CONFIG_TUN": "m",
-		"CONFIG_DEFAULT_HOSTNAME": `"(none)"`,
-	}})
+	o, err := object.Parse(file, raw, object.Options{Kconfig: kconfig})
 	qt.Assert(tb, qt.IsNil(err))
 	return o
 }

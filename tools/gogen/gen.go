@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/format"
 	"path"
@@ -22,6 +23,9 @@ var (
 	packageNames = []string{"Bundle", "Load", "Objects", "Variables"}
 	methodNames  = []string{"AttachAll", "Close", "Collection", "Variables"}
 )
+
+// errNoGo says that the template and what is put into it make no Go: no bundle should do that.
+var errNoGo = errors.New("bug in gogen: the generated source is not valid Go")
 
 // fileName matches a name that go:embed takes for that of one file.
 var fileName = regexp.MustCompile(`^[A-Za-z0-9_!#$%&()+,\-.=@^{}~]+$`)
@@ -160,7 +164,7 @@ func generate(b *bundle.Bundle, pkg, embed string) ([]byte, error) {
 	}
 	src, err := format.Source(buf.Bytes())
 	if err != nil {
-		return nil, fmt.Errorf("bug in gogen: it wrote what is no Go: %w\n%s", err, buf.Bytes())
+		return nil, fmt.Errorf("%w: %w\n%s", errNoGo, err, buf.Bytes())
 	}
 	return src, nil
 }
