@@ -170,14 +170,31 @@ func parse(raw []byte, order binary.ByteOrder, base *Spec) (*Spec, error) {
 		}
 		s.Types = append(s.Types, t)
 	}
+	var refs []*ID
 	for id := range s.Types {
-		for _, ref := range s.Types[id].refs(nil) {
+		refs = s.Types[id].refs(refs[:0])
+		for _, ref := range refs {
 			if *ref >= ID(len(s.Types)) {
 				return bad("type %d refers to type %d of %d", id, *ref, len(s.Types)-1)
+			}
+			if !mayRefer(s.Types[id].Kind, s.Types[*ref].Kind) {
+				return bad("type %d (%v) refers to type %d, a %v", id, s.Types[id].Kind, *ref, s.Types[*ref].Kind)
 			}
 		}
 	}
 	return s, nil
+}
+
+// mayRefer says whether a type of one kind may be made of, or say something about, one of another: not all records are types
+// of something.
+func mayRefer(from, to Kind) bool {
+	switch to {
+	case DataSec, DeclTag:
+		return false
+	case Var, Func:
+		return from == DataSec || from == DeclTag
+	}
+	return true
 }
 
 // reader decodes the type section, one record at a time.

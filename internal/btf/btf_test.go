@@ -161,6 +161,33 @@ func TestSharedStrings(t *testing.T) {
 	qt.Check(t, qt.IsTrue(after.TotalAlloc-before.TotalAlloc < 20<<20), qt.Commentf("%d bytes", after.TotalAlloc-before.TotalAlloc))
 }
 
+// Variables, functions, data sections and tags are no types that another can be made of.
+func TestParseRefusesReferences(t *testing.T) {
+	record := func(kind Kind, words ...uint32) []uint32 { return append([]uint32{1, uint32(kind) << 24}, words...) }
+	for _, test := range []struct {
+		from, to []uint32
+		ok       bool
+	}{
+		{record(Ptr, 2), record(Ptr, 0), true},
+		{record(Ptr, 2), record(Var, 0, Global), false},
+		{record(Typedef, 2), record(DataSec, 0), false},
+		{record(Const, 2), record(DeclTag, 0, 0), false},
+		{record(DeclTag, 2, 0), record(Var, 0, Global), true},
+		{record(DeclTag, 2, 0), record(DeclTag, 0, 0), false},
+		{append([]uint32{1, uint32(DataSec)<<24 | 1, 4}, 2, 0, 4), record(Var, 0, Global), true},
+		{append([]uint32{1, uint32(DataSec)<<24 | 1, 4}, 2, 0, 4), record(DataSec, 0), false},
+		{append([]uint32{1, uint32(Struct)<<24 | 1, 4}, 1, 2, 0), record(Func, 0), false},
+	} {
+		_, err := Parse(raw(binary.LittleEndian, "\x00x\x00", append(test.from, test.to...)...), binary.LittleEndian)
+		if test.ok {
+			qt.Check(t, qt.IsNil(err))
+			continue
+		}
+		qt.Check(t, qt.ErrorIs(err, ErrMalformed))
+		qt.Check(t, qt.ErrorMatches(err, ".*type 1 .* refers to type 2, a .*"))
+	}
+}
+
 func TestWriterRefusesManyMembers(t *testing.T) {
 	s := &Spec{Order: binary.LittleEndian, Types: []Type{{}, {Kind: DataSec, Name: ".data", Members: make([]Member, 1<<16)}}}
 	w, err := NewWriter(s, []ID{1})

@@ -32,7 +32,11 @@ func FuzzObject(f *testing.F) {
 			qt.Assert(t, qt.ErrorIs(err, ErrCompile))
 			return
 		}
-		if _, err := bundle.Encode(b); err != nil {
+		data, err := bundle.Encode(b)
+		if err == nil {
+			_, err = bundle.Decode(data)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range bundle.Schemes {

@@ -87,7 +87,7 @@ func (r *reader) read(raw []byte) error {
 	}
 	for _, step := range []func() error{
 		r.readBTF, r.findSections, r.readFunctions, r.readExterns, r.readMaps, r.readDataMaps, r.readKconfigMap,
-		r.readPrograms, r.readStructOps, r.relocate, r.relocateMaps, r.link,
+		r.readPrograms, r.readStructOps, r.relocate, r.relocateMaps, r.link, r.checkNames,
 	} {
 		if err := step(); err != nil {
 			return err
