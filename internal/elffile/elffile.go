@@ -22,7 +22,13 @@ func Open(raw []byte) (*elf.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	var sum uint64 // of what the sections have in the file
 	for _, s := range f.Sections {
+		if s.Type != elf.SHT_NOBITS && s.Type != elf.SHT_NULL {
+			if sum += s.FileSize; s.FileSize > uint64(len(raw)) || sum > uint64(len(raw)) {
+				return nil, fmt.Errorf("up to section %s, the sections have %d bytes in a file of %d: %w", s.Name, sum, len(raw), ErrTooLarge)
+			}
+		}
 		debug := s.Type == elf.SHT_PROGBITS && strings.HasPrefix(s.Name, ".debug_")
 		if s.Flags&elf.SHF_COMPRESSED != 0 && !debug {
 			return nil, fmt.Errorf("section %s is compressed: %w", s.Name, ErrTooLarge)

@@ -61,3 +61,19 @@ func TestTooLarge(t *testing.T) {
 	_, err = Open([]byte("not ELF"))
 	qt.Check(t, qt.IsNotNil(err))
 }
+
+// Sections that share bytes of the file would take more memory than the file.
+func TestSectionsOverlap(t *testing.T) {
+	raw := build(100, append([]byte("name"), make([]byte, 200)...), 0)
+	size := raw[len(raw)-2*64+32:] // sh_size of the table of symbols
+	qt.Assert(t, qt.Equals(binary.LittleEndian.Uint64(size), 100*elf.Sym64Size))
+	for _, n := range []uint64{uint64(len(raw) - 100), 1<<64 - 1} {
+		binary.LittleEndian.PutUint64(size, n)
+		_, err := Open(raw)
+		qt.Check(t, qt.IsNotNil(err))
+	}
+	binary.LittleEndian.PutUint64(size, uint64(len(raw)-100))
+	_, err := Open(raw)
+	qt.Check(t, qt.ErrorIs(err, ErrTooLarge))
+	qt.Check(t, qt.ErrorMatches(err, "up to section .*, the sections have .* bytes in a file of .*: too large"))
+}

@@ -6,14 +6,20 @@ import "encoding/binary"
 type blob struct {
 	order   binary.ByteOrder
 	data    []byte
+	limit   int    // of data
+	dropped uint64 // how many bytes were not added, because they do not fit
 	strings map[string]uint32
 	zero    *uint32 // where the key of four zero bytes is, once it was asked for
 }
 
-// add appends data at a multiple of align and returns where.
+// add appends data at a multiple of align and returns where. What goes beyond the limit is only counted.
 func (b *blob) add(data []byte, align int) uint32 {
 	for len(b.data)%align != 0 {
 		b.data = append(b.data, 0)
+	}
+	if len(data) > b.limit-len(b.data) {
+		b.dropped += uint64(len(data))
+		return 0
 	}
 	off := uint32(len(b.data))
 	b.data = append(b.data, data...)

@@ -90,8 +90,8 @@ func (c *compiler) layOut() error {
 	if len(c.blob.data) == 0 {
 		return errors.New("the object has neither maps nor programs")
 	}
-	if len(c.blob.data) > maxBlob {
-		return fmt.Errorf("its data are %d bytes, and a map's value holds %d", len(c.blob.data), maxBlob)
+	if size := uint64(len(c.blob.data)) + c.blob.dropped; size > uint64(c.blob.limit) {
+		return fmt.Errorf("its data are %d bytes, and a map's value holds %d: split the object", size, c.blob.limit)
 	}
 	return nil
 }

@@ -108,6 +108,42 @@ func TestLimitsAreSaid(t *testing.T) {
 	qt.Check(t, qt.IsNil(err))
 }
 
+// A blob that instructions cannot address is an error, before there is memory for it.
+func TestBlobLimit(t *testing.T) {
+	for _, size := range []int{1 << 10, 1 << 20} {
+		o := many(4)
+		for _, m := range o.Maps {
+			m.Data, m.ValueSize = make([]byte, size), uint32(size)
+			m.Data[0] = 1
+		}
+		c := newCompiler(o, Options{})
+		c.blob.limit = 1 << 12
+		_, err := c.compile()
+		qt.Check(t, qt.ErrorMatches(err, "its data are [0-9]+ bytes, and a map's value holds 4096: split the object"))
+		qt.Check(t, qt.IsTrue(len(c.blob.data) < 1<<12+8))
+	}
+}
+
+// A call of a kernel function has 16 bits for the slot of the function's module.
+func TestMoreKernelFunctionsThanSlots(t *testing.T) {
+	const n = 1<<15 - 1
+	o := many(1)
+	p := o.Programs[0]
+	p.Insns, p.Refs = nil, nil
+	for i := range n {
+		p.Insns = append(p.Insns, insn.Insn{Op: insn.Call, Src: insn.PseudoCall})
+		p.Refs = append(p.Refs, object.Ref{Insn: i, Extern: &object.Extern{Name: fmt.Sprintf("kfunc%d", i), Kind: object.Kfunc}})
+	}
+	_, err := Compile(o, Options{})
+	qt.Check(t, qt.ErrorMatches(err, ".*32768 maps and kernel symbols, and a program's call can tell 32767 apart: split the object"))
+	p.Insns, p.Refs = p.Insns[1:], p.Refs[1:]
+	for i := range p.Refs {
+		p.Refs[i].Insn--
+	}
+	_, err = Compile(o, Options{})
+	qt.Check(t, qt.IsNil(err))
+}
+
 func BenchmarkCompile(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("maps+programs=%d", n), func(b *testing.B) {

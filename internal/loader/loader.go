@@ -35,26 +35,34 @@ type Options struct {
 
 // Compile makes an unsigned bundle of loaders for an object. The result is a function of its input alone.
 func Compile(obj *object.Object, opts Options) (*bundle.Bundle, error) {
-	c := &compiler{
+	b, err := newCompiler(obj, opts).compile()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", obj.File, ErrCompile, err)
+	}
+	return b, nil
+}
+
+func newCompiler(obj *object.Object, opts Options) *compiler {
+	return &compiler{
 		obj: obj, opts: opts, order: obj.Order,
-		blob:    blob{order: obj.Order, strings: map[string]uint32{}},
+		blob:    blob{order: obj.Order, limit: maxBlob, strings: map[string]uint32{}},
 		lookups: map[lookupKey]*lookup{},
 		members: map[*object.Program]structOpsMember{},
 		code:    code{reach: maxReach},
 	}
-	fail := func(err error) (*bundle.Bundle, error) {
-		return nil, fmt.Errorf("%s: %w: %w", obj.File, ErrCompile, err)
-	}
+}
+
+func (c *compiler) compile() (*bundle.Bundle, error) {
 	for _, step := range []func() error{c.planBTF, c.planMaps, c.planPrograms, c.checkContents, c.layOut, c.generate} {
 		if err := step(); err != nil {
-			return fail(err)
+			return nil, err
 		}
 	}
 	b := c.describe()
-	for _, s := range schemesInOrder(opts.Schemes) {
+	for _, s := range schemesInOrder(c.opts.Schemes) {
 		insns, err := c.loader(s)
 		if err != nil {
-			return fail(err)
+			return nil, err
 		}
 		b.Loaders = append(b.Loaders, bundle.Loader{Scheme: s, Insns: insns})
 	}

@@ -79,7 +79,7 @@ func (c *compiler) planMaps() error {
 // checkContents says what the object puts into a map and the loader cannot.
 func (c *compiler) checkContents() error {
 	for _, p := range c.maps {
-		if err := c.checkSlots(p); err != nil {
+		if err := c.checkMapSlots(p); err != nil {
 			return fmt.Errorf("map %s: %w", p.Name, err)
 		}
 		if p.ops == nil {
@@ -94,7 +94,7 @@ func (c *compiler) checkContents() error {
 	return nil
 }
 
-func (c *compiler) checkSlots(p *mapPlan) error {
+func (c *compiler) checkMapSlots(p *mapPlan) error {
 	if p.Type == uapi.MapTypeHashOfMaps && uint64(len(p.Slots)) > uint64(p.MaxEntries) {
 		return fmt.Errorf("it is given %d values, and has max_entries %d", len(p.Slots), p.MaxEntries)
 	}

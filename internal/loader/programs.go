@@ -36,7 +36,7 @@ func (c *compiler) planPrograms() error {
 		c.plans[prog] = p
 	}
 	c.slots.programs = len(c.programs)
-	return c.checkCtx()
+	return c.checkSlots()
 }
 
 func (c *compiler) planProgram(p *programPlan) error {

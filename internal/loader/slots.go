@@ -39,10 +39,14 @@ func ctxOffset(index int) uint32 { return bundle.CtxHeaderSize + uint32(index)*4
 // refuses any other address of a context ("dereference of modified ctx ptr").
 const maxDescriptors = (math.MaxInt16 - bundle.CtxHeaderSize) / 4
 
-// checkCtx says when there are more descriptors than that.
-func (c *compiler) checkCtx() error {
+// checkSlots says when there are more descriptors than that, or a kernel function cannot be told the slot of its module: a call
+// has 16 bits for it.
+func (c *compiler) checkSlots() error {
 	if n := len(c.maps) + len(c.programs); n > maxDescriptors {
 		return fmt.Errorf("%d maps and programs, and a loader can hand over %d: split the object", n, maxDescriptors)
+	}
+	if n := c.slots.maps + c.slots.lookups; n > math.MaxInt16 {
+		return fmt.Errorf("%d maps and kernel symbols, and a program's call can tell %d apart: split the object", n, math.MaxInt16)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/elffile"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // Options change how an object is read.
@@ -54,6 +55,7 @@ type reader struct {
 	arenaSec elf.SectionIndex
 	externs  map[int]*Extern // by symbol
 	kconfig  *Map
+	linked   int // how many records all programs together have: instructions and what is known of them
 }
 
 // location is a place in a section, in bytes.
@@ -140,6 +142,9 @@ func (r *reader) fixDataSections() error {
 			if sec == nil || sec.Size == 0 {
 				continue // a section that nothing was put in; nothing refers to it either
 			}
+			if sec.Size > math.MaxUint32 {
+				return r.errorf("section "+sec.Name, "%d bytes are more than BTF can describe", sec.Size)
+			}
 			t.Size = uint32(sec.Size)
 		}
 		for j := range t.Members {
@@ -154,6 +159,9 @@ func (r *reader) fixDataSections() error {
 			sym, ok := global[v.Name]
 			if !ok {
 				return r.errorf(".BTF", "variable %s of section %s has no symbol", v.Name, t.Name)
+			}
+			if sym.Value > uint64(t.Size) {
+				return r.errorf("variable "+v.Name, "its symbol is at byte %d of section %s, which has %d", sym.Value, t.Name, t.Size)
 			}
 			m.Offset = sym.Value // libbpf's linker may leave that of a declaration
 			if hidden(sym) {     // so that its map is not made accessible from user space
@@ -448,15 +456,29 @@ func (r *reader) relocateInsn(f *function, index, symIndex int, sym elf.Symbol) 
 		if r.arena == nil {
 			return errors.New("an arena variable needs a map of type BPF_MAP_TYPE_ARENA in the object")
 		}
-		f.refs[index] = Ref{Map: r.arena, Value: true, Offset: i.Imm + int32(sym.Value) + int32(r.arena.DataOffset)}
-		return nil
+		return f.addValueRef(index, r.arena, sym, r.arena.DataOffset)
 	case len(r.maps[sym.Section]) == 1:
-		f.refs[index] = Ref{Map: r.maps[sym.Section][0].m, Value: true, Offset: i.Imm + int32(sym.Value)}
-		return nil
+		return f.addValueRef(index, r.maps[sym.Section][0].m, sym, 0)
 	case sec.Name == ".jumptables":
 		return fmt.Errorf("%w: jump tables (indirect goto); compile with -mcpu=v3", ErrUnsupported)
 	}
 	return fmt.Errorf("section %s is neither data nor maps", sec.Name)
+}
+
+// addValueRef notes that an instruction of f loads an address in the value of a map: that of a symbol, whose section begins at
+// byte start of the value, plus what the instruction has.
+func (f *function) addValueRef(index int, m *Map, sym elf.Symbol, start uint32) error {
+	addend := int64(f.insns[index].Imm)
+	off := addend + int64(start)
+	if sym.Value < uapi.MaxVarOff {
+		off += int64(sym.Value)
+	}
+	if sym.Value >= uapi.MaxVarOff || off < 0 || off >= uapi.MaxVarOff {
+		return fmt.Errorf("byte %d%+d of its section is not one that an instruction can address: 0 to %d of map %s", sym.Value, addend,
+			uapi.MaxVarOff-1, m.Name)
+	}
+	f.refs[index] = Ref{Map: m, Value: true, Offset: int32(off)}
+	return nil
 }
 
 // callTo notes that an instruction of f refers to the function at a place.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // link gives every program the functions that it reaches, in the order in which libbpf appends them: so a program has the
@@ -49,10 +50,18 @@ type linker struct {
 	info    bool              // whether the program has function and line information
 }
 
+// maxLinked bounds the memory for programs, in instructions and records about them. Each program has a copy of every function
+// that it reaches, so all programs together can be much larger than the object.
+const maxLinked = 1 << 24
+
 // add appends a function's instructions, and what is known about them.
 func (l *linker) add(f *function) error {
-	base, p := len(l.program.Insns), l.program
+	p := l.program
+	base, before := len(p.Insns), p.records()
 	l.at[f] = base
+	if n := base + len(f.insns); n > uapi.MaxInsns {
+		return l.errorf("program "+p.Name, "with the functions that it calls, it has at least %d instructions, and the kernel takes %d", n, uapi.MaxInsns)
+	}
 	p.Insns = append(p.Insns, f.insns...)
 	for i := range f.insns {
 		if ref, ok := f.refs[i]; ok {
@@ -60,9 +69,25 @@ func (l *linker) add(f *function) error {
 			p.Refs = append(p.Refs, ref)
 		}
 	}
-	if l.ext == nil {
-		return nil
+	if l.ext != nil {
+		if err := l.addInfo(f, base); err != nil {
+			return err
+		}
 	}
+	if l.linked += p.records() - before; l.linked > maxLinked {
+		return l.errorf("program "+p.Name, "the programs up to this one have more than %d instructions and records about them: split the object", maxLinked)
+	}
+	return nil
+}
+
+// records is how much memory a program takes, in instructions and records about them.
+func (p *Program) records() int {
+	return len(p.Insns) + len(p.Refs) + len(p.Funcs) + len(p.Lines) + len(p.Relos)
+}
+
+// addInfo appends what is known about the instructions of a function that begins at base.
+func (l *linker) addInfo(f *function, base int) error {
+	p := l.program
 	// index converts an offset in the section to an index in the program.
 	index := func(off uint32) (uint32, bool) {
 		return uint32(base) + (off-uint32(f.off))/insn.Size, uint64(off) >= f.off && uint64(off) < f.end()

@@ -217,7 +217,7 @@ func (r *reader) relocateMaps() error {
 	maps := func(t elf.SectionIndex) bool { return t == r.mapsSec && t != 0 }
 	return r.relocations(maps, func(_ elf.SectionIndex, off uint64, _ int, sym elf.Symbol) error {
 		for _, at := range r.maps[r.mapsSec] {
-			if off < at.off || off >= at.off+at.size {
+			if off < at.off || off-at.off >= at.size {
 				continue
 			}
 			if err := r.addSlot(at, off-at.off, sym, r.pointee(r.mapsSec, off, sym)); err != nil {

@@ -7,6 +7,8 @@ const ObjNameLen = 16
 const (
 	// MaxVarOff is BPF_MAX_VAR_OFF: an instruction addresses what lies before it in a map's value, in bytes.
 	MaxVarOff = 1 << 29
+	// MaxInsns is BPF_COMPLEXITY_LIMIT_INSNS: a program may not be longer.
+	MaxInsns = 1_000_000
 	// MaxUsedMaps is how many maps one program may use: MAX_USED_MAPS.
 	MaxUsedMaps = 64
 	// MaxStack is the size of a program's stack, in bytes: MAX_BPF_STACK.
