@@ -72,7 +72,7 @@ func TestRules(t *testing.T) {
 		{"arena outside", func(b *Bundle) { b.Maps[0].Arena = Range{60, 8} }, "variables of arena m lie outside"},
 		{"instructions outside", func(b *Bundle) { b.Programs[0].Insns.Offset = 56 }, "lie outside the blob"},
 		{"order", func(b *Bundle) { b.Loaders[0], b.Loaders[1] = b.Loaders[1], b.Loaders[0] }, "out of order"},
-		{"scheme", func(b *Bundle) { b.Loaders[1].Scheme = 7 }, "unknown attestation scheme 7 (known: map-hash, payload)"},
+		{"scheme", func(b *Bundle) { b.Loaders[1].Scheme = 7 }, "unknown attestation scheme 7 (known: " + schemeNames() + ")"},
 		{"half an instruction", func(b *Bundle) { b.Loaders[0].Insns = make([]byte, 12) }, "has 12 bytes"},
 		{"payload", func(b *Bundle) { b.Blob = make([]byte, MaxPayload) }, "generate the bundle without scheme payload"},
 		{"signature", func(b *Bundle) { b.Loaders[0].Signatures[0].CMS = make([]byte, MaxSignature+1) }, "signature of 8193 bytes"},

@@ -38,7 +38,7 @@ func render(modules []*module) []byte {
 	p.WriteString(header)
 	p.line("")
 	for _, m := range modules {
-		p.line("- [`%s`](#%s): %s", label(m), anchor(label(m)), strings.Join(m.names(), ", "))
+		p.item(fmt.Sprintf("[`%s`](#%s):", label(m), anchor(label(m))), m.names())
 	}
 	for _, m := range modules {
 		p.line("\n## `%s`\n", label(m))
@@ -58,6 +58,23 @@ func render(modules []*module) []byte {
 		}
 	}
 	return p.Bytes()
+}
+
+// item writes an item of a list: a title, and the elements behind it, wrapped between them.
+func (p *page) item(title string, elements []string) {
+	const width = 140
+	line := "- " + title
+	for i, e := range elements {
+		if i < len(elements)-1 {
+			e += ","
+		}
+		if len(line)+1+len(e) > width {
+			p.line("%s", line)
+			line = " "
+		}
+		line += " " + e
+	}
+	p.line("%s", line)
 }
 
 // label is how users load the module.
