@@ -277,11 +277,11 @@ func (a *attempt) runLoader(progFD int) ([]byte, error) {
 // newContext returns the context that a loader starts with, struct bpf_loader_ctx: no descriptor in any place.
 func (a *attempt) newContext() []byte {
 	c, order := make([]byte, a.bundle.CtxSize), binary.NativeEndian
-	order.PutUint32(c[0:], a.bundle.CtxSize)
+	order.PutUint32(c[bundle.CtxSz:], a.bundle.CtxSize)
 	if a.log != nil {
-		order.PutUint32(c[8:], a.logLevel)
-		order.PutUint32(c[12:], uint32(len(a.log)))
-		order.PutUint64(c[16:], sys.Address(a.log))
+		order.PutUint32(c[bundle.CtxLogLevel:], a.logLevel)
+		order.PutUint32(c[bundle.CtxLogSize:], uint32(len(a.log)))
+		order.PutUint64(c[bundle.CtxLogBuf:], sys.Address(a.log))
 	}
 	for off := range descriptors(a.bundle) {
 		putFD(c, off, absent)

@@ -97,8 +97,12 @@ func probeExclusive(kernel sys.Kernel) Answer {
 
 // probeSignatures shows the kernel a program with a signature that is none: only one that verifies says so.
 func probeSignatures(kernel sys.Kernel) Answer {
+	const (
+		movImm = 0xb7 // BPF_ALU64 | BPF_MOV | BPF_K
+		exit   = 0x95 // BPF_JMP | BPF_EXIT
+	)
 	insns := make([]byte, 2*bundle.InsnSize)
-	insns[0], insns[8] = 0xb7, 0x95 // r0 = 0; exit
+	insns[0], insns[bundle.InsnSize] = movImm, exit // r0 = 0; exit
 	fd, err := sys.ProgLoad(kernel, &sys.ProgLoadAttr{
 		Type: sys.ProgTypeSyscall, Flags: sys.FlagSleepable, InsnCnt: 2, Insns: sys.BytesPointer(insns),
 		License: sys.BytesPointer([]byte(loaderLicense)), Signature: sys.BytesPointer([]byte("x")), SignatureSize: 1,

@@ -19,6 +19,9 @@ const (
 	perfEventCPUs = 4096
 )
 
+// pinByName is LIBBPF_PIN_BY_NAME (tools/lib/bpf/libbpf.h). The only other way to pin is LIBBPF_PIN_NONE, 0.
+const pinByName = 1
+
 // maxKernelName is the length of the longest name that the kernel takes.
 const maxKernelName = uapi.ObjNameLen - 1
 
@@ -102,7 +105,7 @@ func (r *reader) mapDefinition(m *Map, typ btf.ID, inner bool) error {
 		case "map_extra":
 			m.Extra, err = r.defUlong(f.Type)
 		case "pinning":
-			if m.Pinning, err = r.defUint(f.Type); err == nil && (inner || m.Pinning > 1) {
+			if m.Pinning, err = r.defUint(f.Type); err == nil && (inner || m.Pinning > pinByName) {
 				err = errors.New("only LIBBPF_PIN_NONE and LIBBPF_PIN_BY_NAME are known, and not for inner maps")
 			}
 		case "values":

@@ -23,14 +23,21 @@ var ErrFormat = errors.New("malformed BTF")
 
 // Kinds of types, and how many bytes follow their struct btf_type: include/uapi/linux/btf.h.
 const (
-	kindInt      = 1
-	kindArray    = 3
-	kindStruct   = 4
-	kindTypedef  = 8
-	kindVolatile = 9
-	kindConst    = 10
-	kindRestrict = 11
-	kindTypeTag  = 18
+	kindInt       = 1
+	kindArray     = 3
+	kindStruct    = 4
+	kindUnion     = 5
+	kindEnum      = 6
+	kindTypedef   = 8
+	kindVolatile  = 9
+	kindConst     = 10
+	kindRestrict  = 11
+	kindFuncProto = 13
+	kindVar       = 14
+	kindDataSec   = 15
+	kindDeclTag   = 17
+	kindTypeTag   = 18
+	kindEnum64    = 19
 )
 
 // extra is what follows a type: fixed bytes, and some for each of its members. A newer kernel says it itself, in the
@@ -38,7 +45,8 @@ const (
 type extra struct{ fixed, each uint8 }
 
 var extras = []extra{
-	1: {4, 0}, 3: {12, 0}, 4: {0, 12}, 5: {0, 12}, 6: {0, 8}, 13: {0, 8}, 14: {4, 0}, 15: {0, 12}, 17: {4, 0}, 19: {0, 12},
+	kindInt: {4, 0}, kindArray: {12, 0}, kindStruct: {0, memberSize}, kindUnion: {0, memberSize}, kindEnum: {0, 8},
+	kindFuncProto: {0, 8}, kindVar: {4, 0}, kindDataSec: {0, 12}, kindDeclTag: {4, 0}, kindEnum64: {0, 12},
 }
 
 const (
@@ -49,6 +57,13 @@ const (
 	stride = 256
 	// maxChain bounds typedefs of typedefs.
 	maxChain = 32
+)
+
+// Where the digest and the exclusivity are in the struct bpf_map of kernels that show both to loaders, in bytes (BUILD_BUG_ON
+// in map_create, kernel/bpf/syscall.c).
+const (
+	mapSHA  = 0  // u8 sha[32]
+	mapExcl = 32 // u32 excl
 )
 
 // scanner walks the types of a BTF blob.
@@ -91,8 +106,8 @@ func Scan(btf []byte) (Facts, error) {
 	_, facts.Exclusive = s.member(bpfMap, "excl_prog_sha")
 	sha, ok1 := s.member(bpfMap, "sha")
 	excl, ok2 := s.member(bpfMap, "excl")
-	if ok1 && ok2 && sha.offset == 0 && excl.offset == 32*8 {
-		facts.Excl = s.isInt(excl.typ, 4) && s.isBytes(sha.typ, 32)
+	if ok1 && ok2 && sha.offset == 8*mapSHA && excl.offset == 8*mapExcl {
+		facts.Excl = s.isInt(excl.typ, 4) && s.isBytes(sha.typ, mapExcl-mapSHA)
 	}
 	return facts, nil
 }
