@@ -1,9 +1,10 @@
 package linker
 
 import (
+	"cmp"
 	"debug/elf"
 	"fmt"
-	"sort"
+	"slices"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 )
@@ -197,7 +198,7 @@ func (m *merger) dataSections() ([]btf.Type, error) {
 	}
 	kept := sections[:0]
 	for _, s := range sections {
-		sort.SliceStable(s.Members, func(a, b int) bool { return s.Members[a].Offset < s.Members[b].Offset })
+		slices.SortStableFunc(s.Members, func(x, y btf.Member) int { return cmp.Compare(x.Offset, y.Offset) })
 		if len(s.Members) > 0 {
 			kept = append(kept, s)
 		}

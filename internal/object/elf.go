@@ -2,13 +2,14 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
@@ -168,7 +169,7 @@ func (r *reader) fixDataSections() error {
 				v.Extra = btf.Static
 			}
 		}
-		sort.SliceStable(t.Members, func(a, b int) bool { return t.Members[a].Offset < t.Members[b].Offset })
+		slices.SortStableFunc(t.Members, func(x, y btf.Member) int { return cmp.Compare(x.Offset, y.Offset) })
 	}
 	return nil
 }
@@ -250,9 +251,8 @@ func (r *reader) readFunctions() error {
 			refs:   map[int]Ref{}, calls: map[int]*function{},
 		})
 	}
-	sort.SliceStable(r.funcs, func(a, b int) bool {
-		x, y := r.funcs[a], r.funcs[b]
-		return x.sec < y.sec || x.sec == y.sec && x.off < y.off
+	slices.SortStableFunc(r.funcs, func(x, y *function) int {
+		return cmp.Or(cmp.Compare(x.sec, y.sec), cmp.Compare(x.off, y.off))
 	})
 	r.funcAt = make(map[location]*function, len(r.funcs))
 	for _, f := range r.funcs {
@@ -283,9 +283,11 @@ func (r *reader) markHidden() {
 
 // functionIn returns the function that covers an offset of a section.
 func (r *reader) functionIn(sec elf.SectionIndex, off uint64) *function {
-	i := sort.Search(len(r.funcs), func(i int) bool {
-		f := r.funcs[i]
-		return f.sec > sec || f.sec == sec && f.end() > off
+	i, _ := slices.BinarySearchFunc(r.funcs, off, func(f *function, off uint64) int {
+		if f.sec == sec && f.end() <= off {
+			return -1
+		}
+		return cmp.Compare(f.sec, sec)
 	})
 	if i < len(r.funcs) && r.funcs[i].sec == sec && r.funcs[i].off <= off {
 		return r.funcs[i]

@@ -1,9 +1,10 @@
 package object
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,12 +34,8 @@ func (r *reader) readKconfigMap() error {
 	if len(vars) == 0 {
 		return nil
 	}
-	sort.SliceStable(vars, func(a, b int) bool {
-		x, y := vars[a], vars[b]
-		if align[x] != align[y] {
-			return align[x] > align[y]
-		}
-		return x.Size > y.Size || x.Size == y.Size && x.Name < y.Name
+	slices.SortStableFunc(vars, func(x, y *Extern) int { // the largest first
+		return cmp.Or(cmp.Compare(align[y], align[x]), cmp.Compare(y.Size, x.Size), cmp.Compare(x.Name, y.Name))
 	})
 	end := uint32(0)
 	for _, e := range vars {

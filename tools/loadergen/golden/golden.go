@@ -25,7 +25,7 @@ func Text(b *bundle.Bundle) (string, error) {
 		endian = "big-endian"
 	}
 	fmt.Fprintf(&out, "# Loaders of %s, license %q, %s\n", b.Object.Name, b.Object.License, endian)
-	var calls, listing [2][]string // of the loader at hand and the one before
+	var calls, listings [2][]string // of the loader at hand and the one before
 	for i, l := range b.Loaders {
 		sim, err := simkernel.FromBundle(b, l.Scheme)
 		if err != nil {
@@ -40,15 +40,15 @@ func Text(b *bundle.Bundle) (string, error) {
 		} else {
 			out.WriteString(strings.Join(rest, ""))
 		}
-		lines, err := Listing(sim, res)
+		lines, err := listing(sim, res)
 		if err != nil {
 			return "", fmt.Errorf("%v loader: %w", l.Scheme, err)
 		}
 		fmt.Fprintf(&out, "\n## %v: instructions\n\n", l.Scheme)
-		listing[1], listing[0] = listing[0], lines
-		if n := len(listing[1]) - len(lines); i > 0 && n >= 0 {
-			if at, ok := cut(listing[1], lines); ok {
-				fmt.Fprintf(&out, "the same as %v, without the %d lines before %q\n", b.Loaders[i-1].Scheme, n, strings.TrimSpace(listing[1][at+n]))
+		listings[1], listings[0] = listings[0], lines
+		if n := len(listings[1]) - len(lines); i > 0 && n >= 0 {
+			if at, ok := cut(listings[1], lines); ok {
+				fmt.Fprintf(&out, "the same as %v, without the %d lines before %q\n", b.Loaders[i-1].Scheme, n, strings.TrimSpace(listings[1][at+n]))
 				continue
 			}
 		}
@@ -77,9 +77,9 @@ func cut(long, short []string) (at int, ok bool) {
 	return at, n > 0 && at < len(short) && slices.Equal(long[at+n:], short[at:])
 }
 
-// Listing is the disassembly of a loader that has run. What was not reached in the run is there, too, but the kernel's objects
+// listing is the disassembly of a loader that has run. What was not reached in the run is there, too, but the kernel's objects
 // that it is about may not be known.
-func Listing(l simkernel.Loader, res *simkernel.Result) ([]string, error) {
+func listing(l simkernel.Loader, res *simkernel.Result) ([]string, error) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if l.BigEndian {
 		order = binary.BigEndian

@@ -109,7 +109,7 @@ func TestLibbpf(t *testing.T) {
 		return b
 	}
 	l := simkernel.Loader{Scheme: bundle.MapHash, Insns: read("map-hash.insns"), Blob: read("map-hash.data")}
-	lines, err := Listing(l, simkernel.Run(l, simkernel.Options{}))
+	lines, err := listing(l, simkernel.Run(l, simkernel.Options{}))
 	qt.Assert(t, qt.IsNil(err))
 	text := strings.Join(lines, "\n")
 	for _, want := range []string{
