@@ -1,19 +1,16 @@
 package verify
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // policyVersion is the version of policy files.
@@ -36,7 +33,7 @@ type policyFile struct {
 
 // LoadPolicy reads a policy file and the certificates that it names.
 func LoadPolicy(path string) (*Policy, error) {
-	data, err := os.ReadFile(path)
+	data, err := file.Read(path, file.MaxText)
 	if err != nil {
 		return nil, err
 	}
@@ -49,24 +46,19 @@ func LoadPolicy(path string) (*Policy, error) {
 
 // ParsePolicy reads the contents of a policy file. Certificate files that it names are looked for in dir.
 func ParsePolicy(data []byte, dir string) (*Policy, error) {
-	var file policyFile
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&file); err != nil {
+	var policy policyFile
+	if err := file.ParseJSON(data, &policy); err != nil {
 		return nil, fmt.Errorf("malformed policy: %w", err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("malformed policy: there is something after its end")
+	if policy.Version != policyVersion {
+		return nil, fmt.Errorf("version %d of policy files, and this program reads version %d", policy.Version, policyVersion)
 	}
-	if file.Version != policyVersion {
-		return nil, fmt.Errorf("version %d of policy files, and this program reads version %d", file.Version, policyVersion)
-	}
-	if len(file.Signers) == 0 {
+	if len(policy.Signers) == 0 {
 		return nil, errors.New("the policy trusts nobody: list signers")
 	}
 
 	p := new(Policy)
-	for _, s := range file.Signers {
+	for _, s := range policy.Signers {
 		var kind bundle.Kind
 		if s.Kind != "" {
 			var err error
@@ -80,28 +72,28 @@ func ParsePolicy(data []byte, dir string) (*Policy, error) {
 		}
 		p.AddSigner(kind, chain)
 	}
-	for _, r := range file.Roots {
+	for _, r := range policy.Roots {
 		roots, err := readCertificates(r, dir)
 		if err != nil {
 			return nil, fmt.Errorf("root: %w", err)
 		}
 		p.Roots = append(p.Roots, roots...)
 	}
-	for _, name := range file.Kinds {
+	for _, name := range policy.Kinds {
 		kind, err := bundle.ParseKind(name)
 		if err != nil {
 			return nil, err
 		}
 		p.Kinds = append(p.Kinds, kind)
 	}
-	for _, name := range file.Schemes {
+	for _, name := range policy.Schemes {
 		s, err := bundle.ParseScheme(name)
 		if err != nil {
 			return nil, err
 		}
 		p.Schemes = append(p.Schemes, s)
 	}
-	for _, name := range file.Hashes {
+	for _, name := range policy.Hashes {
 		h, err := cms.ParseHash(name)
 		if err != nil {
 			return nil, err
@@ -109,7 +101,7 @@ func ParsePolicy(data []byte, dir string) (*Policy, error) {
 		p.Hashes = append(p.Hashes, h)
 	}
 	var err error
-	if p.MinimumAudit, err = parseAudit(file.Audit); err != nil {
+	if p.MinimumAudit, err = parseAudit(policy.Audit); err != nil {
 		return nil, err
 	}
 	return p, nil

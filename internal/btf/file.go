@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -16,10 +17,21 @@ var (
 	ErrDistilled = errors.New("a module's BTF that no kernel has relocated yet")
 )
 
-// ParseFile reads a file of raw BTF, as in /sys/kernel/btf, or an ELF file with a section .BTF, in whatever byte order it has.
-// The BTF of a kernel module needs the kernel's as its base, whose types then come first; all else has none.
+// MaxSize is the most BTF that ReadFile takes, in bytes. A distribution's kernel has some 6 MB.
+const MaxSize = 256 << 20
+
+// ParseFile is ReadFile for a file that is in memory.
 func ParseFile(data []byte, base *Spec) (*Spec, error) {
-	raw, err := contents(data)
+	return ReadFile(bytes.NewReader(data), base)
+}
+
+// ReadFile reads a file of raw BTF, as in /sys/kernel/btf, or an ELF file with a section .BTF, in whatever byte order it has.
+// The BTF of a kernel module needs the kernel's as its base, whose types then come first; all else has none.
+func ReadFile(f interface {
+	io.ReaderAt
+	Size() int64
+}, base *Spec) (*Spec, error) {
+	raw, err := contents(io.NewSectionReader(f, 0, f.Size()))
 	if err != nil {
 		return nil, err
 	}
@@ -34,18 +46,27 @@ func ParseFile(data []byte, base *Spec) (*Spec, error) {
 }
 
 // contents returns the BTF of a file.
-func contents(data []byte) ([]byte, error) {
+func contents(file *io.SectionReader) ([]byte, error) {
 	const setup = 0x202 // where a bzImage has its magic
+	head := make([]byte, setup+4)
+	n, err := file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	isELF := bytes.HasPrefix(head[:n], []byte(elf.ELFMAG))
 	switch {
-	case !bytes.HasPrefix(data, []byte(elf.ELFMAG)) && len(data) >= setup+4 && string(data[setup:setup+4]) == "HdrS":
+	case !isELF && n == len(head) && string(head[setup:]) == "HdrS":
 		return nil, fmt.Errorf("%w: a compressed kernel (bzImage): take the vmlinux that it was made of, "+
 			"or what the running kernel shows in /sys/kernel/btf/vmlinux", ErrNoBTF)
-	case len(data) == 0:
+	case n == 0:
 		return nil, fmt.Errorf("%w: the file is empty", ErrNoBTF)
-	case !bytes.HasPrefix(data, []byte(elf.ELFMAG)):
-		return data, nil
+	case !isELF:
+		if _, err := orderOf(head[:n]); err != nil {
+			return nil, err
+		}
+		return bounded(file, file.Size())
 	}
-	f, err := elf.NewFile(bytes.NewReader(data))
+	f, err := elf.NewFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
 	}
@@ -60,9 +81,24 @@ func contents(data []byte) ([]byte, error) {
 	if s.Flags&elf.SHF_COMPRESSED != 0 {
 		return nil, fmt.Errorf("%w: section .BTF is compressed", ErrMalformed)
 	}
-	raw, err := s.Data()
+	raw, err := bounded(s.Open(), int64(s.Size))
 	if err != nil {
-		return nil, fmt.Errorf("%w: section .BTF: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("section .BTF: %w", err)
+	}
+	return raw, nil
+}
+
+// bounded reads BTF of a size that a file has, or says that it has.
+func bounded(r io.Reader, size int64) ([]byte, error) {
+	if uint64(size) > MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes of BTF, limit %d", ErrMalformed, uint64(size), MaxSize)
+	}
+	raw, err := io.ReadAll(io.LimitReader(r, size))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	case int64(len(raw)) < size:
+		return nil, fmt.Errorf("%w: it ends after %d of %d bytes", ErrMalformed, len(raw), size)
 	}
 	return raw, nil
 }

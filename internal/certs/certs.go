@@ -6,17 +6,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-)
 
-// maxFile is the size above which a file is not read, in bytes.
-const maxFile = 1 << 20
+	"github.com/rules-bpf/rules_bpf/internal/file"
+)
 
 // LoadAll reads a certificate file: one in DER, or one or more in PEM. With several the signer's comes first and
 // the others are its chain.
 func LoadAll(path string) ([]*x509.Certificate, error) {
-	data, err := read(path)
+	data, err := file.Read(path, file.MaxText)
 	if err != nil {
 		return nil, err
 	}
@@ -65,17 +62,4 @@ func Parse(data []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("no certificate in DER or PEM in it")
 	}
 	return certs, nil
-}
-
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s: longer than %d bytes", path, maxFile)
-	}
-	return data, err
 }

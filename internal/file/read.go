@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // The largest files that tools read into memory, in bytes.
@@ -47,15 +48,25 @@ func sizeOf(f *os.File) (int64, error) {
 
 // readAll reads to the end, whatever size the file had when it was opened: files in /proc have none.
 func readAll(r io.Reader, name string, size, limit int64) ([]byte, error) {
-	var buf bytes.Buffer
-	buf.Grow(int(size) + bytes.MinRead) // enough for ReadFrom to see the end without growing
-	if _, err := buf.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
-		return nil, err
+	const least = 512
+	buf := make([]byte, 0, size+least)
+	for int64(len(buf)) <= limit {
+		if len(buf) == cap(buf) { // twice as much, but not beyond the limit
+			buf = slices.Grow(buf, int(min(int64(len(buf)), limit+1-int64(len(buf)))))
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if int64(buf.Len()) > limit {
+	if int64(len(buf)) > limit {
 		return nil, fmt.Errorf("%s is %w: more than %d bytes", name, ErrTooLarge, limit)
 	}
-	return buf.Bytes(), nil
+	return buf, nil
 }
 
 // Contents is an open file for a reader that looks at parts of it.

@@ -63,7 +63,7 @@ func (s *Stdio) WriteAll(outputs ...Output) error {
 			continue
 		}
 		if s.written {
-			return fmt.Errorf("%w: name a file for one of the outputs", ErrStdTwice)
+			return fmt.Errorf("%w: standard output can be written only once, so name a file for one of the outputs", ErrStdTwice)
 		}
 		s.written = true
 	}

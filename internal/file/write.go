@@ -87,7 +87,7 @@ func targetOf(o Output) (*target, error) {
 	}
 	if o.Secret {
 		if _, err := os.Lstat(o.Path); err == nil {
-			return nil, &fs.PathError{Op: "create", Path: o.Path, Err: fs.ErrExist}
+			return nil, fmt.Errorf("%s: %w: remove it, or choose another name (a private key replaces nothing)", o.Path, fs.ErrExist)
 		}
 	}
 	return t, nil

@@ -3,7 +3,6 @@ package signing
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
@@ -12,17 +11,17 @@ import (
 )
 
 // SignTBS signs what WriteTBS wrote into a folder, as on a machine that has the key and no bundle, and writes a
-// signature for each loader into another, or the same. Files that are not those of the manifest are an error.
+// signature for each loader into another, or the same: all of them, or none. Files that are not those of the manifest are an error.
 func (id *Identity) SignTBS(in, out string) ([]string, error) {
 	m, err := ReadManifest(filepath.Join(in, ManifestName))
 	if err != nil {
 		return nil, err
 	}
-	signatures := make(map[string][]byte)
+	var outputs []file.Output
 	var names []string
 	for _, l := range m.Loaders {
 		path := filepath.Join(in, l.File)
-		tbs, err := readFile(path, maxBundleFile)
+		tbs, err := file.Read(path, file.MaxBinary)
 		if err != nil {
 			return nil, err
 		}
@@ -40,16 +39,11 @@ func (id *Identity) SignTBS(in, out string) ([]string, error) {
 			return nil, err
 		}
 		name := filepath.Join(out, signatureName(scheme))
-		signatures[name] = der
+		outputs = append(outputs, file.Output{Path: name, Data: der})
 		names = append(names, name)
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	if err := writeFolder(out, outputs); err != nil {
 		return nil, err
-	}
-	for _, name := range names {
-		if err := file.Write(name, signatures[name]); err != nil {
-			return nil, err
-		}
 	}
 	return names, nil
 }

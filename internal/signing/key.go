@@ -6,6 +6,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // ErrPassphrase is in the chain of errors about a passphrase that is missing or wrong.
@@ -17,7 +19,7 @@ type Passphrase func() ([]byte, error)
 // LoadKey reads a private key from a PEM file: PKCS#8, plain or encrypted, PKCS#1 (RSA) or SEC 1 (ECDSA). Blocks of
 // other types are skipped. Errors never quote the file.
 func LoadKey(path string, passphrase Passphrase) (crypto.Signer, error) {
-	data, err := readFile(path, maxKeyFile)
+	data, err := file.Read(path, file.MaxText)
 	if err != nil {
 		return nil, err
 	}

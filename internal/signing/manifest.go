@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,55 +79,78 @@ func newManifest(b *bundle.Bundle) (*Manifest, error) {
 
 // ReadManifest reads a manifest file.
 func ReadManifest(path string) (*Manifest, error) {
+	data, err := file.Read(path, file.MaxText)
+	if err != nil {
+		return nil, err
+	}
+	m, err := ParseManifest(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// ParseManifest is ReadManifest for a file's contents.
+func ParseManifest(data []byte) (*Manifest, error) {
 	m := new(Manifest)
-	if err := readJSON(path, m); err != nil {
+	if err := file.ParseJSON(data, m); err != nil {
 		return nil, err
 	}
 	if m.Format != manifestFormat || m.Version != manifestVersion {
-		return nil, fmt.Errorf("%s: not a manifest of bytes to sign of version %d: format %.40q, version %d", path, manifestVersion, m.Format, m.Version)
+		return nil, fmt.Errorf("not a manifest of bytes to sign of version %d: format %.40q, version %d", manifestVersion, m.Format, m.Version)
 	}
 	if len(m.Loaders) == 0 {
-		return nil, fmt.Errorf("%s: no loader", path)
+		return nil, errors.New("no loader")
 	}
 	for i, l := range m.Loaders {
 		scheme, err := bundle.ParseScheme(l.Scheme)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, err
 		}
 		if l.File != tbsName(scheme) {
-			return nil, fmt.Errorf("%s: the bytes of the %v loader are in %q, want %q", path, scheme, l.File, tbsName(scheme))
+			return nil, fmt.Errorf("the bytes of the %v loader are in %q, want %q", scheme, l.File, tbsName(scheme))
 		}
 		if slices.ContainsFunc(m.Loaders[:i], func(o ManifestLoader) bool { return o.Scheme == l.Scheme }) {
-			return nil, fmt.Errorf("%s: two loaders for %v", path, scheme)
+			return nil, fmt.Errorf("two loaders for %v", scheme)
 		}
 	}
 	return m, nil
 }
 
-// WriteTBS writes the bytes to sign of a bundle into a folder, a file for each loader, and the manifest last.
+// WriteTBS writes the bytes to sign of a bundle into a folder, a file for each loader, and the manifest last: all of them,
+// or none.
 func WriteTBS(dir string, b *bundle.Bundle) error {
 	m, err := newManifest(b)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
+	var outputs []file.Output
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
 		tbs, err := b.SignedBytes(l)
 		if err != nil {
 			return err
 		}
-		if err := file.Write(filepath.Join(dir, tbsName(l.Scheme)), tbs); err != nil {
-			return err
-		}
+		outputs = append(outputs, file.Output{Path: filepath.Join(dir, tbsName(l.Scheme)), Data: tbs})
 	}
-	data, err := encodeJSON(m)
+	data, err := file.FormatJSON(m)
 	if err != nil {
 		return err
 	}
-	return file.Write(filepath.Join(dir, ManifestName), data)
+	return writeFolder(dir, append(outputs, file.Output{Path: filepath.Join(dir, ManifestName), Data: data}))
+}
+
+// writeFolder writes files into a folder, which is made if there is none, and removed again if the files cannot be written.
+func writeFolder(dir string, outputs []file.Output) error {
+	made := os.Mkdir(dir, 0o755) == nil
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	err := file.WriteAll(outputs...)
+	if err != nil && made {
+		os.Remove(dir)
+	}
+	return err
 }
 
 // changes says what differs between what the manifest was made from and a bundle.

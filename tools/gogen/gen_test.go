@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/tests/files"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -236,13 +239,28 @@ func TestRun(t *testing.T) {
 	data, err := bundle.Encode(build(t, nil, [2]string{"drop", "xdp"}))
 	qt.Assert(t, qt.IsNil(err))
 	qt.Assert(t, qt.IsNil(os.WriteFile(in, data, 0o644)))
-	qt.Assert(t, qt.IsNil(run(in, "example.com/drop", "x.bpfl", out)))
+	run := func(in, importPath string) error {
+		return run([]string{"-bundle", in, "-importpath", importPath, "-embed", "x.bpfl", "-out", out}, cli.NewEnv(nil, io.Discard, io.Discard))
+	}
+	qt.Assert(t, qt.IsNil(run(in, "example.com/drop")))
 	src, err := os.ReadFile(out)
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.IsTrue(strings.Contains(string(src), "package drop\n")))
 
-	qt.Check(t, qt.ErrorIs(run(filepath.Join(dir, "none"), "a", "x", out), os.ErrNotExist))
-	qt.Check(t, qt.ErrorMatches(run(in, "a/main", "x", out), "import path .*"))
+	qt.Check(t, qt.ErrorIs(run(filepath.Join(dir, "none"), "a"), os.ErrNotExist))
+	qt.Check(t, qt.ErrorMatches(run(in, "a/main"), "import path .*"))
 	qt.Assert(t, qt.IsNil(os.WriteFile(in, data[1:], 0o644)))
-	qt.Check(t, qt.ErrorIs(run(in, "a", "x", out), bundle.ErrMalformed))
+	qt.Check(t, qt.ErrorIs(run(in, "a"), bundle.ErrMalformed))
+}
+
+func TestFiles(t *testing.T) {
+	in := filepath.Join(t.TempDir(), "x.bpfl")
+	data, err := bundle.Encode(build(t, nil, [2]string{"drop", "xdp"}))
+	qt.Assert(t, qt.IsNil(err))
+	qt.Assert(t, qt.IsNil(os.WriteFile(in, data, 0o644)))
+	gogen := func(in, out string, stdin io.Reader, stdout io.Writer) error {
+		return run([]string{"-bundle", in, "-importpath", "example.com/drop", "-embed", "x.bpfl", "-out", out}, cli.NewEnv(stdin, stdout, io.Discard))
+	}
+	files.Outputs(t, func(out string, stdout io.Writer) error { return gogen(in, out, nil, stdout) })
+	files.Inputs(t, in, func(in string, stdin io.Reader) error { return gogen(in, "-", stdin, io.Discard) })
 }

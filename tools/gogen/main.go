@@ -4,45 +4,36 @@ package main
 import (
 	"flag"
 	"fmt"
-	"os"
 
-	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
-func main() {
-	var (
-		in         = flag.String("bundle", "", "the loader's `file` (.bpfl)")
-		importPath = flag.String("importpath", "", "the package's import `path`")
-		embed      = flag.String("embed", "", "the `name` under which the package embeds the loader")
-		out        = flag.String("out", "", "the Go `file` to write")
-	)
-	flag.Parse()
-	if *in == "" || *importPath == "" || *embed == "" || *out == "" || flag.NArg() != 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	if err := run(*in, *importPath, *embed, *out); err != nil {
-		fmt.Fprintf(os.Stderr, "gogen: %v\n", err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Main("gogen", run) }
 
-func run(in, importPath, embed, out string) error {
-	data, err := os.ReadFile(in)
+func run(args []string, env *cli.Env) error {
+	flags := flag.NewFlagSet("gogen", flag.ContinueOnError)
+	flags.SetOutput(env.Stderr)
+	in := flags.String("bundle", "", "the loader's `file` (.bpfl); - for standard input")
+	importPath := flags.String("importpath", "", "the package's import `path`")
+	embed := flags.String("embed", "", "the `name` under which the package embeds the loader")
+	out := flags.String("out", "", "the Go `file` to write; - for standard output")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
+	}
+	if *in == "" || *importPath == "" || *embed == "" || *out == "" || flags.NArg() != 0 {
+		return fmt.Errorf("%w: want -bundle FILE -importpath PATH -embed NAME -out FILE", cli.ErrUsage)
+	}
+	b, err := env.ReadBundle(*in)
 	if err != nil {
 		return err
 	}
-	b, err := bundle.Decode(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w", in, err)
-	}
-	name, err := packageName(importPath)
+	name, err := packageName(*importPath)
 	if err != nil {
 		return err
 	}
-	src, err := generate(b, name, embed)
+	src, err := generate(b, name, *embed)
 	if err != nil {
-		return fmt.Errorf("%s: %w", in, err)
+		return fmt.Errorf("%s: %w", cli.Input(*in), err)
 	}
-	return os.WriteFile(out, src, 0o644)
+	return env.Files.Write(*out, src)
 }

@@ -1,56 +1,43 @@
 // Linker joins BPF objects into one: what `bpftool gen object` does, without libbpf.
 //
 //	linker -out OUT OBJECT...
+//
+// - is standard output, and as one of the objects standard input.
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/linker"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
-var errUsage = errors.New("want -out FILE and objects")
+func main() { cli.Main("linker", run) }
 
-func main() {
-	err := run(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, "linker:", err)
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "linker:", err)
-		os.Exit(1)
-	}
-}
-
-func run(args []string, stderr io.Writer) error {
+func run(args []string, env *cli.Env) error {
 	flags := flag.NewFlagSet("linker", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	out := flags.String("out", "", "the `file` to write")
+	flags.SetOutput(env.Stderr)
+	out := flags.String("out", "", "the `file` to write; - for standard output")
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
 	}
 	if *out == "" || flags.NArg() == 0 {
-		return errUsage
+		return fmt.Errorf("%w: want -out FILE and objects", cli.ErrUsage)
 	}
 	var inputs []linker.Input
 	for _, path := range flags.Args() {
-		raw, err := os.ReadFile(path)
+		raw, err := env.Files.Read(path, file.MaxBinary)
 		if err != nil {
 			return err
 		}
-		inputs = append(inputs, linker.Input{Name: filepath.Base(path), Raw: raw})
+		inputs = append(inputs, linker.Input{Name: filepath.Base(cli.Input(path)), Raw: raw})
 	}
 	linked, err := linker.Link(inputs)
 	if err != nil {
 		return err
 	}
-	return file.Write(*out, linked)
+	return env.Files.Write(*out, linked)
 }

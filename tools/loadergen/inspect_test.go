@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
+	"github.com/rules-bpf/rules_bpf/tests/files"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 // smallBundle writes a bundle whose payload loader makes a map and leaves its descriptor, or forgets it.
@@ -50,7 +53,7 @@ func smallBundle(t *testing.T, leak bool) string {
 // inspect runs a subcommand and returns what it prints.
 func inspect(args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
-	err := inspections[args[0]](args[1:], &stdout, &stderr)
+	err := inspections[args[0]](args[1:], cli.NewEnv(nil, &stdout, &stderr))
 	return stdout.String(), err
 }
 
@@ -83,7 +86,7 @@ end   the loader returns map "numbers"
 		{"golden"}, {"report", path},
 	} {
 		_, err := inspect(args...)
-		qt.Check(t, qt.ErrorIs(err, errUsage), qt.Commentf("%q", args))
+		qt.Check(t, qt.ErrorIs(err, cli.ErrUsage), qt.Commentf("%q", args))
 	}
 	_, err = inspect("trace", "-scheme", "map-hash", path)
 	qt.Check(t, qt.ErrorMatches(err, "the bundle has no map-hash loader"))
@@ -122,5 +125,20 @@ func TestReport(t *testing.T) {
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.Equals(string(onDisk), page))
 	_, err = inspect("report", "-html", file, "-cert", file, path)
-	qt.Check(t, qt.ErrorIs(err, errUsage))
+	qt.Check(t, qt.ErrorIs(err, cli.ErrUsage))
+}
+
+// What looks at a bundle reads it from anywhere, and writes to anything.
+func TestInspectFiles(t *testing.T) {
+	path := smallBundle(t, false)
+	for _, args := range [][]string{{"golden", "-update"}, {"report", "-html"}} {
+		files.Outputs(t, func(out string, stdout io.Writer) error {
+			return run(append(args[:2:2], out, path), cli.NewEnv(nil, stdout, io.Discard))
+		})
+	}
+	for _, args := range [][]string{{"trace"}, {"golden"}, {"report", "-html", "-"}} {
+		files.Inputs(t, path, func(in string, stdin io.Reader) error {
+			return run(append(args[:len(args):len(args)], in), cli.NewEnv(stdin, io.Discard, io.Discard))
+		})
+	}
 }

@@ -9,62 +9,47 @@
 //	loadergen golden [-check FILE | -update FILE] X.bpfl
 //	loadergen report -html FILE [-cert FILE]... X.bpfl
 //
-// It exits with 1 when the object cannot be compiled, having written nothing, and with 2 on wrong usage.
+// - stands for standard input or standard output. It exits with 1 when the object cannot be compiled, having written nothing, and with 2 on wrong usage.
 package main
 
 import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/file"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
-var errUsage = errors.New("wrong usage")
+func main() { cli.Main("loadergen", run) }
 
-func main() {
-	err := run(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, "loadergen:", err)
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "loadergen:", err)
-		os.Exit(1)
-	}
-}
-
-func run(args []string, stderr io.Writer) error {
+func run(args []string, env *cli.Env) error {
 	if len(args) > 0 && inspections[args[0]] != nil {
-		return inspections[args[0]](args[1:], os.Stdout, stderr)
+		return inspections[args[0]](args[1:], env)
 	}
 	flags := flag.NewFlagSet("loadergen", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	in := flags.String("object", "", "the BPF object `file` to compile")
-	out := flags.String("out", "", "the bundle `file` to write")
+	flags.SetOutput(env.Stderr)
+	in := flags.String("object", "", "the BPF object `file` to compile; - for standard input")
+	out := flags.String("out", "", "the bundle `file` to write; - for standard output")
 	var how compile.Flags
 	how.Add(flags)
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
 	}
 	if *in == "" || *out == "" || flags.NArg() > 0 {
-		return fmt.Errorf("%w: want -object FILE -out FILE", errUsage)
+		return fmt.Errorf("%w: want -object FILE -out FILE", cli.ErrUsage)
 	}
-	b, err := how.Compile(*in)
+	b, err := how.Compile(env.Files, *in)
 	if errors.Is(err, compile.ErrFlag) {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
 	}
 	if err != nil {
 		return err
 	}
 	data, err := bundle.Encode(b)
 	if err != nil {
-		return fmt.Errorf("%s: %w", *in, err)
+		return fmt.Errorf("%s: %w", cli.Input(*in), err)
 	}
-	return file.Write(*out, data)
+	return env.Files.Write(*out, data)
 }

@@ -4,13 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // The files of .bcr, from which a registry's entry is made: https://github.com/bazel-contrib/publish-to-bcr.
@@ -103,18 +104,12 @@ func (r *release) makeEntry(url string) error {
 
 // decode reads a JSON file, and takes no field for another.
 func (r *release) decode(name string, to any) error {
-	f, err := os.Open(filepath.Join(r.root, name))
+	data, err := file.Read(filepath.Join(r.root, name), file.MaxText)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	dec := json.NewDecoder(f)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(to); err != nil {
+	if err := file.ParseJSON(data, to); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
-	}
-	if dec.More() {
-		return errors.New(name + ": more than one value")
 	}
 	return nil
 }

@@ -89,14 +89,13 @@ func (r *release) write(out string) error {
 	for name, data := range r.entry {
 		files[name] = data
 	}
+	var outputs []file.Output
 	for name, data := range files {
 		path := filepath.Join(out, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := file.Write(path, data); err != nil {
-			return err
-		}
+		outputs = append(outputs, file.Output{Path: path, Data: data})
 	}
-	return nil
+	return file.WriteAll(outputs...)
 }

@@ -13,25 +13,25 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/file"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
-func main() {
-	out := flag.String("out", "", "the `file` to write")
-	flag.Parse()
-	if *out == "" || flag.NArg() == 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	if err := run(*out, flag.Args()); err != nil {
-		fmt.Fprintln(os.Stderr, "rulesdoc:", err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Main("rulesdoc", run) }
 
-func run(out string, paths []string) error {
+func run(args []string, env *cli.Env) error {
+	flags := flag.NewFlagSet("rulesdoc", flag.ContinueOnError)
+	flags.SetOutput(env.Stderr)
+	name := flags.String("out", "", "the `file` to write")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
+	}
+	out := *name
+	if out == "" || flags.NArg() == 0 {
+		return fmt.Errorf("%w: want -out FILE and modules", cli.ErrUsage)
+	}
 	var modules []*module
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
+	for _, path := range flags.Args() {
+		data, err := env.Files.Read(path, file.MaxBinary)
 		if err != nil {
 			return err
 		}
@@ -44,8 +44,8 @@ func run(out string, paths []string) error {
 		}
 		modules = append(modules, m)
 	}
-	if workspace := os.Getenv("BUILD_WORKSPACE_DIRECTORY"); workspace != "" && !filepath.IsAbs(out) {
+	if workspace := os.Getenv("BUILD_WORKSPACE_DIRECTORY"); workspace != "" && out != file.Std && !filepath.IsAbs(out) {
 		out = filepath.Join(workspace, out)
 	}
-	return file.Write(out, render(modules))
+	return env.Files.Write(out, render(modules))
 }

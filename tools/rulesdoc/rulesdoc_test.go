@@ -1,12 +1,16 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/go-quicktest/qt"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/rules-bpf/rules_bpf/tests/files"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 // message makes a message of its fields: strings, numbers, and messages.
@@ -70,4 +74,14 @@ func TestMalformed(t *testing.T) {
 		_, err := parseModule(data)
 		qt.Check(t, qt.IsNotNil(err), qt.Commentf("%s", name))
 	}
+}
+
+func TestFiles(t *testing.T) {
+	t.Setenv("BUILD_WORKSPACE_DIRECTORY", t.TempDir())
+	module := filepath.Join(t.TempDir(), "defs.binaryproto")
+	qt.Assert(t, qt.IsNil(os.WriteFile(module, message(5, "The rules.", 6, "//:defs.bzl"), 0o644)))
+	files.Outputs(t, func(out string, stdout io.Writer) error {
+		return run([]string{"-out", out, module}, cli.NewEnv(nil, stdout, io.Discard))
+	})
+	qt.Check(t, qt.ErrorIs(run([]string{"-out", "-"}, cli.NewEnv(nil, io.Discard, io.Discard)), cli.ErrUsage))
 }

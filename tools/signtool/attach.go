@@ -3,12 +3,13 @@ package main
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 var attachCommand = command{
@@ -27,7 +28,7 @@ func runAttach(env *environment, flags *flag.FlagSet, args []string) error {
 	kindName := flags.String("kind", string(bundle.KindDevelopment), "what the key is for: development, test or production")
 	partial := flags.Bool("partial", false, "allow loaders without a signature by this key")
 	in := flags.String("in", "", "the bundle `file`")
-	out := flags.String("out", "", "`file` for the signed bundle; may be the same")
+	out := flags.String("out", "", "`file` for the signed bundle; may be that of -in")
 	at := addTime(flags)
 	if err := parse(flags, args, 0, "cert", "in", "out"); err != nil {
 		return err
@@ -45,33 +46,46 @@ func runAttach(env *environment, flags *flag.FlagSet, args []string) error {
 			return usageError{inFlag("raw", err)}
 		}
 	}
-	if a.Certificate, err = loadCertificate("cert", *cert); err != nil {
+	if a.Certificate, err = env.certificate("cert", *cert); err != nil {
 		return err
 	}
 	if err := cms.CheckCertificate(a.Certificate, at.orNow()); err != nil {
-		return inFlag("cert", fmt.Errorf("%s: %w", *cert, err))
+		return inFlag("cert", fmt.Errorf("%s: %w", cli.Input(*cert), err))
 	}
 	if *manifest != "" {
-		if a.Manifest, err = signing.ReadManifest(*manifest); err != nil {
+		if a.Manifest, err = env.manifest(*manifest); err != nil {
 			return inFlag("manifest", err)
 		}
 	}
-	attachments, err := readSignatures(files)
+	attachments, err := env.readSignatures(files)
 	if err != nil {
 		return inFlag("signature", err)
 	}
-	b, err := signing.ReadBundle(*in)
+	b, err := env.ReadBundle(*in)
 	if err != nil {
 		return inFlag("in", err)
 	}
 	if err := a.Attach(b, attachments); err != nil {
 		return inFlag("signature", err)
 	}
-	return inFlag("out", signing.WriteBundle(*out, b))
+	return inFlag("out", env.WriteBundle(*out, b))
+}
+
+// manifest reads a manifest file.
+func (env *environment) manifest(path string) (*signing.Manifest, error) {
+	data, err := env.Files.Read(path, file.MaxText)
+	if err != nil {
+		return nil, err
+	}
+	m, err := signing.ParseManifest(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cli.Input(path), err)
+	}
+	return m, nil
 }
 
 // readSignatures reads the files of FILE and SCHEME=FILE.
-func readSignatures(args []string) ([]signing.Attachment, error) {
+func (env *environment) readSignatures(args []string) ([]signing.Attachment, error) {
 	var list []signing.Attachment
 	for _, arg := range args {
 		a := signing.Attachment{File: arg}
@@ -81,7 +95,7 @@ func readSignatures(args []string) ([]signing.Attachment, error) {
 			}
 		}
 		var err error
-		if a.Data, err = os.ReadFile(a.File); err != nil {
+		if a.Data, err = env.Files.Read(a.File, file.MaxText); err != nil {
 			return nil, err
 		}
 		list = append(list, a)

@@ -2,17 +2,15 @@ package main
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/file"
-	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 var auditCommand = command{
@@ -48,11 +46,11 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 		if err != nil {
 			return usagef("-scheme: %w", err)
 		}
-		insns, err := os.ReadFile(*insnsFile)
+		insns, err := env.Files.Read(*insnsFile, file.MaxBinary)
 		if err != nil {
 			return inFlag("insns", err)
 		}
-		data, err := os.ReadFile(*dataFile)
+		data, err := env.Files.Read(*dataFile, file.MaxBinary)
 		if err != nil {
 			return inFlag("data", err)
 		}
@@ -60,11 +58,11 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 		if *bigEndian {
 			order = binary.BigEndian
 		}
-		what = *insnsFile
+		what = cli.Input(*insnsFile)
 		findings = audit.Audit(scheme, order, insns, data)
 	} else {
-		what = flags.Arg(0)
-		b, err := signing.ReadBundle(what)
+		what = cli.Input(flags.Arg(0))
+		b, err := env.ReadBundle(flags.Arg(0))
 		if err != nil {
 			return err
 		}
@@ -73,30 +71,29 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 	if findings == nil {
 		findings = []audit.Finding{} // null in JSON otherwise
 	}
-	data, err := json.MarshalIndent(findings, "", "  ")
+	data, err := file.FormatJSON(findings)
 	if err != nil {
 		return err
 	}
-	data = append(data, '\n')
 	quiet := *asJSON || *out != ""
 	switch {
 	case *asJSON:
-		if _, err := env.stdout.Write(data); err != nil {
+		if _, err := env.Stdout.Write(data); err != nil {
 			return err
 		}
 	case *out == "" || audit.Failed(findings):
-		printFindings(env.stdout, what, findings)
+		printFindings(env.Stdout, what, findings)
 	}
 	if audit.Failed(findings) {
 		return fmt.Errorf("%s: %w", what, errAudit)
 	}
 	if *out != "" {
-		if err := file.Write(*out, data); err != nil {
+		if err := env.Files.Write(*out, data); err != nil {
 			return inFlag("out", err)
 		}
 	}
 	if !quiet {
-		fmt.Fprintf(env.stdout, "%s: nothing is done before what it acts on is proven to be what is signed, and the host has no say in it\n", what)
+		fmt.Fprintf(env.Stdout, "%s: the loader verifies its metadata before acting and takes no input from the host\n", what)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 // asLoader is a payload loader that makes a map, "return bpf_sys_bpf(BPF_MAP_CREATE, the blob, 72)", after what it gets.
@@ -31,17 +32,17 @@ func TestAudit(t *testing.T) {
 	read := insn.Insn{Op: insn.LoadW, Dst: insn.R0, Src: insn.R1, Off: 28} // max_entries of the first map
 	bad := s.write("bad", asLoader(read, read))
 
-	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", data, "-scheme", "payload"), exitOK))
-	qt.Check(t, qt.Matches(s.stdout.String(), `.*/good: nothing is done before .*\n`))
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", data, "-scheme", "payload"), cli.ExitOK))
+	qt.Check(t, qt.Matches(s.stdout.String(), `.*/good: the loader verifies its metadata before acting.*\n`))
 
-	qt.Check(t, qt.Equals(s.run("audit", "-insns", bad, "-data", data, "-scheme", "payload"), exitFails))
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", bad, "-data", data, "-scheme", "payload"), cli.ExitFailed))
 	qt.Check(t, qt.Matches(s.stdout.String(), `.*/bad: error: host-context: payload loader at instruction 0: .* \(and 1 more like this; -json lists all\)\n`))
 	qt.Check(t, qt.Matches(s.stderr.String(), `signtool audit: .*/bad: the audit fails: do not sign this\n`))
 
-	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", data), exitFails)) // of a map-hash loader more is asked
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", data), cli.ExitFailed)) // of a map-hash loader more is asked
 	qt.Check(t, qt.StringContains(s.stdout.String(), "CVE-2026-80675"))
 
-	qt.Check(t, qt.Equals(s.run("audit", "-json", "-insns", bad, "-data", data, "-scheme", "payload"), exitFails))
+	qt.Check(t, qt.Equals(s.run("audit", "-json", "-insns", bad, "-data", data, "-scheme", "payload"), cli.ExitFailed))
 	var findings []struct {
 		ID     audit.ID
 		Scheme string
@@ -53,11 +54,11 @@ func TestAudit(t *testing.T) {
 
 	// A file is for a build: quiet, and there only if nothing is wrong.
 	out := s.path("findings.json")
-	qt.Check(t, qt.Equals(s.run("audit", "-out", out, "-insns", bad, "-data", data, "-scheme", "payload"), exitFails))
+	qt.Check(t, qt.Equals(s.run("audit", "-out", out, "-insns", bad, "-data", data, "-scheme", "payload"), cli.ExitFailed))
 	qt.Check(t, qt.StringContains(s.stdout.String(), "host-context"))
 	_, err := os.Stat(out)
 	qt.Check(t, qt.ErrorIs(err, fs.ErrNotExist))
-	qt.Check(t, qt.Equals(s.run("audit", "-out", out, "-insns", good, "-data", data, "-scheme", "payload"), exitOK))
+	qt.Check(t, qt.Equals(s.run("audit", "-out", out, "-insns", good, "-data", data, "-scheme", "payload"), cli.ExitOK))
 	qt.Check(t, qt.Equals(s.stdout.String(), ""))
 	written, err := os.ReadFile(out)
 	qt.Assert(t, qt.IsNil(err))
@@ -66,9 +67,9 @@ func TestAudit(t *testing.T) {
 	for _, args := range [][]string{
 		{"audit"}, {"audit", "-insns", good}, {"audit", "-insns", good, "-data", data, "-scheme", "x"}, {"audit", "a", "b"},
 	} {
-		qt.Check(t, qt.Equals(s.run(args...), exitUsage), qt.Commentf("%q", args))
+		qt.Check(t, qt.Equals(s.run(args...), cli.ExitUsage), qt.Commentf("%q", args))
 	}
-	qt.Check(t, qt.Equals(s.run("audit", good), exitFails)) // no bundle
-	qt.Check(t, qt.Equals(s.run("audit", "-insns", s.path("none"), "-data", data), exitFails))
-	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", s.path("none")), exitFails))
+	qt.Check(t, qt.Equals(s.run("audit", good), cli.ExitFailed)) // no bundle
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", s.path("none"), "-data", data), cli.ExitFailed))
+	qt.Check(t, qt.Equals(s.run("audit", "-insns", good, "-data", s.path("none")), cli.ExitFailed))
 }

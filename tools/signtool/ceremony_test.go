@@ -15,6 +15,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 // ceremony is a tool whose folder has the bundle in.bpfl and, under tbs, its bytes to sign.
@@ -119,8 +120,8 @@ func TestAttachSaysWhatChanged(t *testing.T) {
 				c.change(b)
 				args := []string{"attach", "-cert", key[1], "-in", s.bundle("changed.bpfl", b), "-out", s.path("out.bpfl"),
 					"-signature", filepath.Join(tbs, "map-hash.p7s"), "-signature", filepath.Join(tbs, "payload.p7s")}
-				s.fails(exitFails, []string{"-signature", ".p7s", "-manifest"}, args...)
-				s.fails(exitFails, append(c.want, "-signature", ".p7s", "since then"), append(args, "-manifest", filepath.Join(tbs, "manifest.json"))...)
+				s.fails(cli.ExitFailed, []string{"-signature", ".p7s", "-manifest"}, args...)
+				s.fails(cli.ExitFailed, append(c.want, "-signature", ".p7s", "since then"), append(args, "-manifest", filepath.Join(tbs, "manifest.json"))...)
 				qt.Assert(t, qt.DeepEquals(s.files(), []string{"changed.bpfl", "in.bpfl", "tbs"}))
 			})
 		}
@@ -157,7 +158,7 @@ func TestAttachRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t
-			s.fails(exitFails, c.want, append([]string{"attach", "-cert", c.cert, "-in", in, "-out", s.path("out.bpfl")}, c.args...)...)
+			s.fails(cli.ExitFailed, c.want, append([]string{"attach", "-cert", c.cert, "-in", in, "-out", s.path("out.bpfl")}, c.args...)...)
 			_, err := os.Stat(s.path("out.bpfl"))
 			qt.Assert(t, qt.ErrorIs(err, os.ErrNotExist))
 		})
@@ -205,7 +206,7 @@ func TestSignTBSRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, _, tbs := ceremony(t)
 			c.change(t, tbs)
-			s.fails(exitFails, []string{c.want}, "sign-tbs", "-key", rsaKey, "-cert", rsaCert, "-in", tbs, "-out", s.path("sigs"))
+			s.fails(cli.ExitFailed, []string{c.want}, "sign-tbs", "-key", rsaKey, "-cert", rsaCert, "-in", tbs, "-out", s.path("sigs"))
 			_, err := os.Stat(s.path("sigs"))
 			qt.Assert(t, qt.ErrorIs(err, os.ErrNotExist))
 		})

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 var certifyCommand = command{
@@ -44,11 +44,11 @@ func runCertify(env *environment, flags *flag.FlagSet, args []string) error {
 	var k crypto.Signer
 	if *key != "" {
 		var err error
-		if k, err = signing.LoadKey(*key, func() ([]byte, error) { return passphrase.require(env) }); err != nil {
-			return inFlag("key", err)
+		if k, err = env.privateKey("key", *key, &passphrase); err != nil {
+			return err
 		}
 	} else {
-		pub, err := loadPublicKey(*public)
+		pub, err := env.publicKey(*public)
 		if err != nil {
 			return inFlag("public", err)
 		}
@@ -63,19 +63,19 @@ func runCertify(env *environment, flags *flag.FlagSet, args []string) error {
 	return cert.write(env, der)
 }
 
-// loadPublicKey reads a public key: SubjectPublicKeyInfo in PEM.
-func loadPublicKey(path string) (crypto.PublicKey, error) {
-	data, err := os.ReadFile(path)
+// publicKey reads a public key: SubjectPublicKeyInfo in PEM.
+func (env *environment) publicKey(path string) (crypto.PublicKey, error) {
+	data, err := env.Files.Read(path, file.MaxText)
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "PUBLIC KEY" {
-		return nil, fmt.Errorf("%s: no public key in PEM in it", path)
+		return nil, fmt.Errorf("%s: no public key in PEM in it", cli.Input(path))
 	}
 	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s: malformed public key: %w", path, err)
+		return nil, fmt.Errorf("%s: malformed public key: %w", cli.Input(path), err)
 	}
 	return pub, nil
 }
@@ -112,8 +112,8 @@ func (f *certificateFlags) selfSign(key crypto.Signer) ([]byte, error) {
 	return der, nil
 }
 
-// write writes the certificate and says its key id.
-func (f *certificateFlags) write(env *environment, der []byte) error {
+// write writes the certificate, and other files with it, and prints its key id.
+func (f *certificateFlags) write(env *environment, der []byte, others ...file.Output) error {
 	list, err := certs.Parse(der)
 	if err != nil {
 		return err
@@ -122,9 +122,13 @@ func (f *certificateFlags) write(env *environment, der []byte) error {
 	if filepath.Ext(f.file) == ".pem" {
 		data = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	}
-	if err := file.Write(f.file, data); err != nil {
-		return inFlag("cert", err)
+	paths := []string{f.file}
+	for _, o := range others {
+		paths = append(paths, o.Path)
 	}
-	fmt.Fprintf(env.stdout, "%s: certificate of %q, key id %x\n", f.file, f.cn, list[0].SubjectKeyId)
+	if err := env.Files.WriteAll(append(others, file.Output{Path: f.file, Data: data})...); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Messages(paths...), "%s: certificate of %q, key id %x\n", output(f.file), f.cn, list[0].SubjectKeyId)
 	return nil
 }

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 	"github.com/rules-bpf/rules_bpf/tools/signtool/plugin"
 )
 
@@ -23,7 +24,7 @@ func parse(flags *flag.FlagSet, args []string, n int, required ...string) error 
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return usageError{}
+		return errFlags
 	}
 	for _, name := range required {
 		if flags.Lookup(name).Value.String() == "" {
@@ -90,7 +91,7 @@ func (p *passphraseFlags) add(flags *flag.FlagSet) {
 // get returns the passphrase, or nil if there is none.
 func (p *passphraseFlags) get(env *environment) ([]byte, error) {
 	if p.file != "" {
-		data, err := os.ReadFile(p.file)
+		data, err := env.Files.Read(p.file, file.MaxText)
 		if err != nil {
 			return nil, inFlag("passphrase-file", err)
 		}
@@ -138,7 +139,7 @@ func (f *identityFlags) identity(env *environment) (*signing.Identity, error) {
 	if (f.key == "") == (f.signer.command == "") {
 		return nil, usagef("give one of -key and -signer")
 	}
-	cert, err := loadCertificate("cert", f.cert)
+	cert, err := env.certificate("cert", f.cert)
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +159,20 @@ func (f *identityFlags) privateKey(env *environment, cert *x509.Certificate) (cr
 	if f.key == "" {
 		return f.signer.signer(env, cert.PublicKey, cert)
 	}
-	key, err := signing.LoadKey(f.key, func() ([]byte, error) { return f.passphrase.require(env) })
-	return key, inFlag("key", err)
+	return env.privateKey("key", f.key, &f.passphrase)
+}
+
+// privateKey reads the private key that a flag names.
+func (env *environment) privateKey(flag, path string, passphrase *passphraseFlags) (crypto.Signer, error) {
+	data, err := env.Files.Read(path, file.MaxText)
+	if err != nil {
+		return nil, inFlag(flag, err)
+	}
+	key, err := signing.ParseKey(data, func() ([]byte, error) { return passphrase.require(env) })
+	if err != nil {
+		return nil, inFlag(flag, fmt.Errorf("%s: %w", cli.Input(path), err))
+	}
+	return key, nil
 }
 
 // signerFlags say which program signs, instead of a key in a file.
@@ -195,12 +208,23 @@ func (f *signerFlags) signer(env *environment, public crypto.PublicKey, cert *x5
 		PublicKey:   public,
 		Certificate: cert,
 		Timeout:     f.timeout,
-		Stderr:      env.stderr,
+		Stderr:      env.Stderr,
 	}, nil
 }
 
-// loadCertificate reads the signer's certificate that a flag names.
-func loadCertificate(flag, path string) (*x509.Certificate, error) {
-	cert, err := certs.Load(path)
-	return cert, inFlag(flag, err)
+// certificate reads the signer's certificate that a flag names: the file's first.
+func (env *environment) certificate(flag, path string) (*x509.Certificate, error) {
+	list, err := env.ReadCertificates(path)
+	if err != nil {
+		return nil, inFlag(flag, err)
+	}
+	return list[0], nil
+}
+
+// output names an output in messages.
+func output(path string) string {
+	if path == file.Std {
+		return "standard output"
+	}
+	return path
 }

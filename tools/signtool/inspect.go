@@ -1,16 +1,16 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 	"github.com/rules-bpf/rules_bpf/tools/signtool/provenance"
 )
 
@@ -33,7 +33,7 @@ func runInspect(env *environment, flags *flag.FlagSet, args []string) error {
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
-	b, err := signing.ReadBundle(flags.Arg(0))
+	b, err := env.ReadBundle(flags.Arg(0))
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func runInspect(env *environment, flags *flag.FlagSet, args []string) error {
 	}
 	i := inspection{Summary: summary}
 	if *statement != "" {
-		data, err := os.ReadFile(*statement)
+		data, err := env.Files.Read(*statement, file.MaxText)
 		if err != nil {
 			return inFlag("provenance", err)
 		}
@@ -51,15 +51,18 @@ func runInspect(env *environment, flags *flag.FlagSet, args []string) error {
 			err = i.Provenance.Check(b)
 		}
 		if err != nil {
-			return inFlag("provenance", fmt.Errorf("%s: %w", *statement, err))
+			return inFlag("provenance", fmt.Errorf("%s: %w", cli.Input(*statement), err))
 		}
 	}
 	if !*asJSON {
-		return i.print(env.stdout)
+		return i.print(env.Stdout)
 	}
-	enc := json.NewEncoder(env.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(i)
+	data, err := file.FormatJSON(i)
+	if err != nil {
+		return err
+	}
+	_, err = env.Stdout.Write(data)
+	return err
 }
 
 // print writes the inspection for people.

@@ -16,7 +16,7 @@ var keygenCommand = command{
 }
 
 func runKeygen(env *environment, flags *flag.FlagSet, args []string) error {
-	key := flags.String("key", "", "`file` for the private key, in PEM; encrypted if there is a passphrase")
+	key := flags.String("key", "", "`file` for the private key, in PEM, encrypted if there is a passphrase; nothing may be there yet")
 	keyType := flags.String("type", "rsa-2048", "`type` of the key: "+strings.Join(signing.KeyTypes, ", "))
 	var passphrase passphraseFlags
 	passphrase.add(flags)
@@ -44,8 +44,5 @@ func runKeygen(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := file.WriteAll(file.Output{Path: *key, Data: private, Secret: true}); err != nil {
-		return inFlag("key", err)
-	}
-	return cert.write(env, der)
+	return cert.write(env, der, file.Output{Path: *key, Data: private, Secret: true})
 }

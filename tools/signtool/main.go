@@ -7,13 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-)
 
-// Exit statuses.
-const (
-	exitOK    = 0
-	exitFails = 1 // it does not hold, or could not be done
-	exitUsage = 2
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 // command is a subcommand.
@@ -31,9 +26,8 @@ var commands = []command{
 
 // environment is all that a subcommand touches but files.
 type environment struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	getenv         func(string) string
+	*cli.Env
+	getenv func(string) string
 }
 
 // usageError is a wrong call.
@@ -41,28 +35,30 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+func (e usageError) Unwrap() []error { return []error{cli.ErrUsage, e.error} }
+
 func main() {
-	os.Exit(run(&environment{os.Stdin, os.Stdout, os.Stderr, os.Getenv}, os.Args[1:]))
+	os.Exit(run(&environment{cli.NewEnv(os.Stdin, os.Stdout, os.Stderr), os.Getenv}, os.Args[1:]))
 }
 
 // run runs a command line and returns its exit status.
 func run(env *environment, args []string) int {
 	if len(args) == 0 {
-		usage(env.stderr)
-		return exitUsage
+		usage(env.Stderr)
+		return cli.ExitUsage
 	}
 	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
-		usage(env.stdout)
-		return exitOK
+		usage(env.Stdout)
+		return cli.ExitOK
 	}
 	for _, c := range commands {
 		if c.name == args[0] {
 			return c.call(env, args[1:])
 		}
 	}
-	fmt.Fprintf(env.stderr, "signtool: unknown command %q\n", args[0])
-	usage(env.stderr)
-	return exitUsage
+	fmt.Fprintf(env.Stderr, "signtool: unknown command %q\n", args[0])
+	usage(env.Stderr)
+	return cli.ExitUsage
 }
 
 func usage(w io.Writer) {
@@ -70,30 +66,23 @@ func usage(w io.Writer) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.help)
 	}
-	fmt.Fprintf(w, "\nsigntool COMMAND -h lists a command's flags. Exit status: 0, 1 it does not hold or could not be done, 2 a wrong call.\n")
+	fmt.Fprintf(w, "\nsigntool COMMAND -h lists a command's flags. A file named - is standard input or output. Exit status: 0 success, 1 verification or operation failed, 2 usage error.\n")
 }
 
 // call runs a subcommand and returns the exit status.
 func (c *command) call(env *environment, args []string) int {
 	flags := flag.NewFlagSet("signtool "+c.name, flag.ContinueOnError)
-	flags.SetOutput(env.stderr)
+	flags.SetOutput(env.Stderr)
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: signtool %s %s\n\n%s.\n\n", c.name, c.args, c.help)
 		flags.PrintDefaults()
 	}
 	err := c.run(env, flags, args)
-	var wrong usageError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case errors.As(err, &wrong):
-		if wrong.error != nil { // otherwise the flag package has said it
-			fmt.Fprintf(env.stderr, "signtool %s: %v\n", c.name, err)
-		}
-		return exitUsage
+	if errors.Is(err, errFlags) {
+		return cli.ExitUsage
 	}
-	fmt.Fprintf(env.stderr, "signtool %s: %v\n", c.name, err)
-	return exitFails
+	return env.Report("signtool "+c.name, err)
 }
+
+// errFlags is the error of a command line that the flag package has complained about.
+var errFlags = errors.New("wrong flags")

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"crypto/sha256"
 	"flag"
-	"os"
+	"io"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/file"
-	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/tools/signtool/provenance"
 )
 
@@ -42,17 +42,17 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 		build.Kconfig[name] = value
 	}
 	for _, m := range materials {
-		name, file, ok := strings.Cut(m, "=")
+		name, path, ok := strings.Cut(m, "=")
 		if !ok || name == "" {
 			return usagef("-material: %q, want NAME=FILE", m)
 		}
-		data, err := os.ReadFile(file)
+		material, err := env.material(name, path)
 		if err != nil {
 			return inFlag("material", err)
 		}
-		build.Materials = append(build.Materials, provenance.NewResource(name, data))
+		build.Materials = append(build.Materials, material)
 	}
-	b, err := signing.ReadBundle(*in)
+	b, err := env.ReadBundle(*in)
 	if err != nil {
 		return inFlag("in", err)
 	}
@@ -64,5 +64,19 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	return inFlag("out", file.Write(*out, data))
+	return inFlag("out", env.Files.Write(*out, data))
+}
+
+// material names a file of any size by its digest.
+func (env *environment) material(name, path string) (provenance.Resource, error) {
+	f, err := env.Files.Open(path, file.MaxBinary)
+	if err != nil {
+		return provenance.Resource{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return provenance.Resource{}, err
+	}
+	return provenance.Digest(name, h.Sum(nil)), nil
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 // A statement is of a bundle before and after it was signed, and the same every time.
@@ -33,9 +35,9 @@ func TestProvenance(t *testing.T) {
 
 	other := small()
 	other.Blob[0] ^= 1
-	s.fails(exitFails, []string{"-provenance", "not of this bundle", "small/blob"}, "inspect", "-provenance", s.path("1.json"), s.bundle("other.bpfl", other))
-	s.fails(exitUsage, []string{"-material"}, "provenance", "-material", "x", "-in", unsigned, "-out", s.path("3.json"))
-	s.fails(exitUsage, []string{"-kconfig", "NAME=VALUE"}, "provenance", "-kconfig", "CONFIG_HZ", "-in", unsigned, "-out", s.path("3.json"))
-	s.fails(exitFails, []string{"-material", "missing"}, "provenance", "-material", "x=missing", "-in", unsigned, "-out", s.path("3.json"))
-	s.fails(exitFails, []string{"-provenance", "signed.bpfl"}, "inspect", "-provenance", signed, signed)
+	s.fails(cli.ExitFailed, []string{"-provenance", "not of this bundle", "small/blob"}, "inspect", "-provenance", s.path("1.json"), s.bundle("other.bpfl", other))
+	s.fails(cli.ExitUsage, []string{"-material"}, "provenance", "-material", "x", "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(cli.ExitUsage, []string{"-kconfig", "NAME=VALUE"}, "provenance", "-kconfig", "CONFIG_HZ", "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(cli.ExitFailed, []string{"-material", "missing"}, "provenance", "-material", "x=missing", "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(cli.ExitFailed, []string{"-provenance", "signed.bpfl"}, "inspect", "-provenance", signed, signed)
 }

@@ -5,7 +5,6 @@ import (
 	"flag"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
-	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
@@ -44,16 +43,16 @@ func runSign(env *environment, flags *flag.FlagSet, args []string) error {
 	}
 	var b *bundle.Bundle
 	if *object != "" {
-		if b, err = how.Compile(*object); errors.Is(err, compile.ErrFlag) {
+		if b, err = how.Compile(env.Files, *object); errors.Is(err, compile.ErrFlag) {
 			return usageError{err}
 		} else if err != nil {
 			return inFlag("object", err)
 		}
-	} else if b, err = signing.ReadBundle(*in); err != nil {
+	} else if b, err = env.ReadBundle(*in); err != nil {
 		return inFlag("in", err)
 	}
 	if err := id.Sign(b, kind); err != nil {
 		return err
 	}
-	return inFlag("out", signing.WriteBundle(*out, b))
+	return inFlag("out", env.WriteBundle(*out, b))
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 // fakeAWS stands in for the command line of AWS KMS: it signs with the key that is named, by openssl.
@@ -56,7 +58,7 @@ func TestKMSSigner(t *testing.T) {
 			s.ok("certify", "-signer", script, "-signer-key", c.key, "-public", s.path("public.pem"), "-cert", s.path("new.der"))
 			s.ok("verify", "-cert", s.path("new.der"), out) // the same key has the same id
 
-			qt.Assert(t, qt.Equals(s.run("sign", "-signer", script, "-signer-key", "missing", "-cert", c.cert, "-in", in, "-out", s.path("none")), exitFails))
+			qt.Assert(t, qt.Equals(s.run("sign", "-signer", script, "-signer-key", "missing", "-cert", c.cert, "-in", in, "-out", s.path("none")), cli.ExitFailed))
 			qt.Assert(t, qt.StringContains(s.stderr.String(), "aws_kms_signer.py"))
 			_, err = os.Stat(s.path("none"))
 			qt.Assert(t, qt.ErrorIs(err, os.ErrNotExist))
@@ -73,14 +75,14 @@ func TestSignerEnvironment(t *testing.T) {
 	t.Setenv("TEST_OTHER", "5678")
 	args := []string{"sign", "-signer", script, "-cert", rsaCert, "-in", s.bundle("in.bpfl", small()), "-out", s.path("out")}
 
-	qt.Assert(t, qt.Equals(s.run(args...), exitFails))
+	qt.Assert(t, qt.Equals(s.run(args...), cli.ExitFailed))
 	qt.Assert(t, qt.StringContains(s.stderr.String(), "pin=1234 other=5678"))
 
 	s.stderr.Reset()
-	qt.Assert(t, qt.Equals(s.run(append(args, "-signer-env", "TEST_PIN")...), exitFails))
+	qt.Assert(t, qt.Equals(s.run(append(args, "-signer-env", "TEST_PIN")...), cli.ExitFailed))
 	qt.Assert(t, qt.StringContains(s.stderr.String(), "pin=1234 other=\n"))
 
 	s.stderr.Reset()
-	qt.Assert(t, qt.Equals(s.run(append(args, "-signer-env", "TEST_MISSING")...), exitFails))
+	qt.Assert(t, qt.Equals(s.run(append(args, "-signer-env", "TEST_MISSING")...), cli.ExitFailed))
 	qt.Assert(t, qt.StringContains(s.stderr.String(), "the environment variable TEST_MISSING is not set"))
 }

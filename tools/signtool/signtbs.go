@@ -29,7 +29,7 @@ func runSignTBS(env *environment, flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	for _, name := range names {
-		fmt.Fprintln(env.stdout, name)
+		fmt.Fprintln(env.Stdout, name)
 	}
 	return nil
 }

@@ -23,8 +23,10 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/certs"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
 
@@ -40,6 +42,7 @@ type tool struct {
 	t      *testing.T
 	dir    string
 	env    map[string]string
+	stdin  string
 	stdout bytes.Buffer
 	stderr bytes.Buffer
 }
@@ -69,7 +72,9 @@ func (s *tool) bundle(name string, b *bundle.Bundle) string {
 // read reads a bundle.
 func (s *tool) read(path string) *bundle.Bundle {
 	s.t.Helper()
-	b, err := signing.ReadBundle(path)
+	data, err := os.ReadFile(path)
+	qt.Assert(s.t, qt.IsNil(err))
+	b, err := bundle.Decode(data)
 	qt.Assert(s.t, qt.IsNil(err))
 	return b
 }
@@ -78,7 +83,7 @@ func (s *tool) read(path string) *bundle.Bundle {
 func (s *tool) run(args ...string) int {
 	s.stdout.Reset()
 	s.stderr.Reset()
-	status := run(&environment{strings.NewReader(""), &s.stdout, &s.stderr, func(k string) string { return s.env[k] }}, args)
+	status := run(&environment{cli.NewEnv(strings.NewReader(s.stdin), &s.stdout, &s.stderr), func(k string) string { return s.env[k] }}, args)
 	for _, secret := range secrets(s.t) {
 		qt.Assert(s.t, qt.IsFalse(strings.Contains(s.stdout.String()+s.stderr.String(), secret)), qt.Commentf("signtool %q prints a secret", args))
 	}
@@ -107,7 +112,7 @@ const passphrase = "correct horse"
 // ok runs a command that must succeed.
 func (s *tool) ok(args ...string) {
 	s.t.Helper()
-	qt.Assert(s.t, qt.Equals(s.run(args...), exitOK), qt.Commentf("signtool %q: %s", args, s.stderr.String()))
+	qt.Assert(s.t, qt.Equals(s.run(args...), cli.ExitOK), qt.Commentf("signtool %q: %s", args, s.stderr.String()))
 	qt.Assert(s.t, qt.Equals(s.stderr.String(), ""))
 }
 
@@ -317,7 +322,7 @@ func TestSignRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t
 			before := s.files()
-			s.fails(exitFails, c.want, append([]string{"sign", "-in", in, "-out", s.path("out.bpfl")}, c.args...)...)
+			s.fails(cli.ExitFailed, c.want, append([]string{"sign", "-in", in, "-out", s.path("out.bpfl")}, c.args...)...)
 			qt.Assert(t, qt.DeepEquals(s.files(), before), qt.Commentf("a file was left"))
 		})
 	}
@@ -332,7 +337,7 @@ func TestSignAt(t *testing.T) {
 	out := s.path("out.bpfl")
 	s.ok("sign", "-key", k, "-cert", c, "-at", "2020-06-01T00:00:00Z", "-in", s.bundle("in.bpfl", small()), "-out", out)
 	s.ok("verify", "-cert", c, "-at", "2020-06-01T00:00:00Z", out)
-	s.fails(exitFails, []string{"expired"}, "verify", "-cert", c, out)
+	s.fails(cli.ExitFailed, []string{"expired"}, "verify", "-cert", c, out)
 }
 
 func TestUsage(t *testing.T) {
@@ -369,14 +374,14 @@ func TestUsage(t *testing.T) {
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			s.t = t
-			s.fails(exitUsage, []string{c.want}, c.args...)
+			s.fails(cli.ExitUsage, []string{c.want}, c.args...)
 			qt.Assert(t, qt.HasLen(s.files(), 0))
 		})
 	}
-	qt.Assert(t, qt.Equals(s.run("help"), exitOK))
+	qt.Assert(t, qt.Equals(s.run("help"), cli.ExitOK))
 	for _, c := range commands {
 		qt.Assert(t, qt.StringContains(s.stdout.String(), c.name))
-		qt.Assert(t, qt.Equals(newTool(t).run(c.name, "-h"), exitOK))
+		qt.Assert(t, qt.Equals(newTool(t).run(c.name, "-h"), cli.ExitOK))
 	}
 }
 
@@ -439,7 +444,7 @@ func TestVerifyRefuses(t *testing.T) {
 			b := signed(t)
 			c.change(b)
 			path := s.bundle("b.bpfl", b)
-			s.fails(exitFails, append(c.want, path), "verify", "-cert", c.cert, path)
+			s.fails(cli.ExitFailed, append(c.want, path), "verify", "-cert", c.cert, path)
 		})
 	}
 }
@@ -459,9 +464,9 @@ func TestRotation(t *testing.T) {
 		qt.Assert(t, qt.Equals(l.Signatures[0].Kind, "test"), qt.Commentf("signatures keep their order"))
 	}
 	s.ok("strip", "-cert", rsaCert, "-in", b, "-out", b)
-	s.fails(exitFails, []string{"not signed by a trusted key"}, "verify", "-cert", rsaCert, b)
+	s.fails(cli.ExitFailed, []string{"not signed by a trusted key"}, "verify", "-cert", rsaCert, b)
 	s.ok("verify", "-cert", ecdsaCert, b)
-	s.fails(exitFails, []string{"no signature by key"}, "strip", "-cert", rsaCert, "-in", b, "-out", b)
+	s.fails(cli.ExitFailed, []string{"no signature by key"}, "strip", "-cert", rsaCert, "-in", b, "-out", b)
 
 	cert, err := certs.Load(ecdsaCert)
 	qt.Assert(t, qt.IsNil(err))
@@ -488,8 +493,8 @@ func TestVerifyRoots(t *testing.T) {
 	s := newTool(t)
 	ca, leaf, b := issueChain(t, s)
 	s.ok("verify", "-cert", leaf, "-roots", ca, b)
-	s.fails(exitFails, []string{"does not lead to a trusted root"}, "verify", "-cert", leaf, "-roots", rsaCert, b)
-	s.fails(exitFails, []string{"-roots", "missing.pem"}, "verify", "-cert", leaf, "-roots", "missing.pem", b)
+	s.fails(cli.ExitFailed, []string{"does not lead to a trusted root"}, "verify", "-cert", leaf, "-roots", rsaCert, b)
+	s.fails(cli.ExitFailed, []string{"-roots", "missing.pem"}, "verify", "-cert", leaf, "-roots", "missing.pem", b)
 }
 
 // issueChain returns files: a root, a chain of a leaf and an intermediate certificate, and a bundle that the leaf signed.
@@ -548,7 +553,7 @@ func TestKeygen(t *testing.T) {
 			qt.Assert(t, qt.IsNil(err))
 			qt.Assert(t, qt.IsTrue(!c.IsCA && c.BasicConstraintsValid))
 			qt.Assert(t, qt.Equals(c.KeyUsage, x509.KeyUsageDigitalSignature))
-			s.fails(exitFails, []string{"-key", "exists"}, "keygen", "-type", "ecdsa-p256", "-key", key, "-cert", cert)
+			s.fails(cli.ExitFailed, []string{key, "exists"}, "keygen", "-type", "ecdsa-p256", "-key", key, "-cert", cert)
 		})
 	}
 }
@@ -561,8 +566,8 @@ func TestCertify(t *testing.T) {
 	s.ok("sign", "-key", ecdsaKey, "-cert", cert, "-in", b, "-out", b)
 	s.ok("verify", "-cert", cert, b)
 	s.ok("verify", "-cert", ecdsaCert, b) // the same key has the same id
-	s.fails(exitFails, []string{"-key", "missing"}, "certify", "-key", "missing", "-cert", cert)
-	s.fails(exitFails, []string{"-public", rsaKey}, "certify", "-signer", "true", "-public", rsaKey, "-cert", cert)
+	s.fails(cli.ExitFailed, []string{"-key", "missing"}, "certify", "-key", "missing", "-cert", cert)
+	s.fails(cli.ExitFailed, []string{"-public", rsaKey}, "certify", "-signer", "true", "-public", rsaKey, "-cert", cert)
 }
 
 // The key identifier is the one that openssl computes, and openssl takes the pair.
@@ -579,7 +584,7 @@ func TestKeygenLikeOpenSSL(t *testing.T) {
 	qt.Assert(t, qt.DeepEquals(ours.SubjectKeyId, theirs.SubjectKeyId))
 	b := s.bundle("b.bpfl", small())
 	s.ok("sign", "-key", s.path("k.pem"), "-cert", s.path("c.pem"), "-in", b, "-out", b)
-	s.fails(exitFails, []string{"wrong passphrase"}, "sign", "-key", s.path("k.pem"), "-cert", s.path("c.pem"), "-in", b, "-out", b,
+	s.fails(cli.ExitFailed, []string{"wrong passphrase"}, "sign", "-key", s.path("k.pem"), "-cert", s.path("c.pem"), "-in", b, "-out", b,
 		"-passphrase-file", s.write("wrong", []byte("x")))
 }
 
@@ -617,7 +622,7 @@ func TestOpenSSLKeyForms(t *testing.T) {
 	t.Run("traditional encryption", func(t *testing.T) {
 		s.t = t
 		s.openssl("rsa", "-in", "rsa", "-traditional", "-aes256", "-passout", "file:pass", "-out", "key.pem")
-		s.fails(exitFails, []string{"-key", "openssl pkcs8 -topk8"}, "sign", "-key", s.path("key.pem"), "-cert", rsaCert,
+		s.fails(cli.ExitFailed, []string{"-key", "openssl pkcs8 -topk8"}, "sign", "-key", s.path("key.pem"), "-cert", rsaCert,
 			"-passphrase-file", pass, "-in", b, "-out", b)
 	})
 }
@@ -652,16 +657,16 @@ func TestSignObject(t *testing.T) {
 	const object = "../../internal/object/testdata/data.bpf.o"
 	s := newTool(t)
 	sign := []string{"sign", "-key", rsaKey, "-cert", rsaCert, "-out", s.path("out.bpfl"), "-object"}
-	qt.Check(t, qt.Equals(s.run(append(sign, object, "-scheme", "sha1")...), exitUsage))
+	qt.Check(t, qt.Equals(s.run(append(sign, object, "-scheme", "sha1")...), cli.ExitUsage))
 	qt.Check(t, qt.StringContains(s.stderr.String(), `-scheme: unknown attestation scheme "sha1"`))
-	qt.Check(t, qt.Equals(s.run(append(sign, object, "-in", object)...), exitUsage))
+	qt.Check(t, qt.Equals(s.run(append(sign, object, "-in", object)...), cli.ExitUsage))
 	qt.Check(t, qt.StringContains(s.stderr.String(), "give one of -in and -object"))
 	for _, args := range [][]string{{"-scheme", "payload"}, {"-kernel-btf", "vmlinux"}, {"-kconfig", "CONFIG_HZ=250"}} {
 		in := []string{"sign", "-key", rsaKey, "-cert", rsaCert, "-out", s.path("out.bpfl"), "-in", s.bundle("made.bpfl", small())}
-		qt.Check(t, qt.Equals(s.run(append(in, args...)...), exitUsage))
+		qt.Check(t, qt.Equals(s.run(append(in, args...)...), cli.ExitUsage))
 		qt.Check(t, qt.StringContains(s.stderr.String(), args[0]+" is for -object: the loaders of -in are made already"))
 	}
-	qt.Check(t, qt.Equals(s.run(append(sign, "missing.bpf.o")...), exitFails))
+	qt.Check(t, qt.Equals(s.run(append(sign, "missing.bpf.o")...), cli.ExitFailed))
 	qt.Check(t, qt.StringContains(s.stderr.String(), "-object: open missing.bpf.o"))
 	_, err := os.Stat(s.path("out.bpfl"))
 	qt.Check(t, qt.ErrorIs(err, os.ErrNotExist))
@@ -669,7 +674,7 @@ func TestSignObject(t *testing.T) {
 	how, flags := compile.Flags{}, flag.NewFlagSet("", flag.PanicOnError)
 	how.Add(flags)
 	qt.Assert(t, qt.IsNil(flags.Parse([]string{"-scheme", "payload"})))
-	want, err := how.Compile(object)
+	want, err := how.Compile(&file.Stdio{}, object)
 	qt.Assert(t, qt.IsNil(err))
 	in := s.bundle("in.bpfl", want)
 	s.ok("sign", "-key", rsaKey, "-cert", rsaCert, "-in", in, "-out", in)

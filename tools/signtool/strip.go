@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/signature"
-	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 var stripCommand = command{
@@ -34,28 +34,28 @@ func runStrip(env *environment, flags *flag.FlagSet, args []string) error {
 			return usagef("-keyid: %q is not hexadecimal", *id)
 		}
 	case *cert != "" && *id == "" && !*all:
-		c, err := loadCertificate("cert", *cert)
+		c, err := env.certificate("cert", *cert)
 		if err != nil {
 			return err
 		}
 		if keyID = c.SubjectKeyId; len(keyID) == 0 {
-			return fmt.Errorf("-cert: %s: it has no SubjectKeyIdentifier, so it signed nothing", *cert)
+			return fmt.Errorf("-cert: %s: it has no SubjectKeyIdentifier, so it signed nothing", cli.Input(*cert))
 		}
 	case *all && *id == "" && *cert == "":
 	default:
 		return usagef("give one of -keyid, -cert and -all")
 	}
-	b, err := signing.ReadBundle(*in)
+	b, err := env.ReadBundle(*in)
 	if err != nil {
 		return inFlag("in", err)
 	}
 	n := signature.Strip(b, keyID)
 	if n == 0 && !*all {
-		return fmt.Errorf("-in: %s: no signature by key %x", *in, keyID)
+		return fmt.Errorf("-in: %s: no signature by key %x", cli.Input(*in), keyID)
 	}
-	if err := signing.WriteBundle(*out, b); err != nil {
+	if err := env.WriteBundle(*out, b); err != nil {
 		return inFlag("out", err)
 	}
-	fmt.Fprintf(env.stdout, "%s: %d signatures taken away\n", *out, n)
+	fmt.Fprintf(env.Messages(*out), "%s: %d signatures taken away\n", output(*out), n)
 	return nil
 }

@@ -19,7 +19,7 @@ func runTBS(env *environment, flags *flag.FlagSet, args []string) error {
 	if err := parse(flags, args, 0, "in", "out"); err != nil {
 		return err
 	}
-	b, err := signing.ReadBundle(*in)
+	b, err := env.ReadBundle(*in)
 	if err != nil {
 		return inFlag("in", err)
 	}

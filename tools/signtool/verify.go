@@ -4,8 +4,8 @@ import (
 	"flag"
 	"fmt"
 
-	"github.com/rules-bpf/rules_bpf/internal/certs"
-	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/internal/file"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 	"github.com/rules-bpf/rules_bpf/verify"
 )
 
@@ -23,12 +23,12 @@ func runVerify(env *environment, flags *flag.FlagSet, args []string) error {
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
-	policy, err := trust.policy()
+	policy, err := trust.policy(env)
 	if err != nil {
 		return err
 	}
-	path := flags.Arg(0)
-	b, err := signing.ReadBundle(path)
+	path := cli.Input(flags.Arg(0))
+	b, err := env.ReadBundle(flags.Arg(0))
 	if err != nil {
 		return err
 	}
@@ -41,10 +41,10 @@ func runVerify(env *environment, flags *flag.FlagSet, args []string) error {
 	}
 	for _, s := range report.Signatures {
 		if s.Signer == nil {
-			fmt.Fprintf(env.stdout, "%s: %v loader: signature by unknown key %x not checked\n", path, s.Scheme, s.KeyID)
+			fmt.Fprintf(env.Stdout, "%s: %v loader: signature by unknown key %x not checked\n", path, s.Scheme, s.KeyID)
 			continue
 		}
-		fmt.Fprintf(env.stdout, "%s: %v loader: good signature by %q (%s key %x)\n", path, s.Scheme, s.Signer.Subject.CommonName, s.Kind, s.KeyID)
+		fmt.Fprintf(env.Stdout, "%s: %v loader: good signature by %q (%s key %x)\n", path, s.Scheme, s.Signer.Subject.CommonName, s.Kind, s.KeyID)
 	}
 	return nil
 }
@@ -65,14 +65,14 @@ func (f *trustFlags) add(flags *flag.FlagSet) {
 }
 
 // policy reads the files.
-func (f *trustFlags) policy() (*verify.Policy, error) {
+func (f *trustFlags) policy(env *environment) (*verify.Policy, error) {
 	switch {
 	case (len(f.certs) == 0) == (f.policyFile == ""):
 		return nil, usagef("give one of -cert and -policy")
 	case f.policyFile != "" && f.roots != "":
 		return nil, usagef("-roots goes with -cert: the roots of a policy are in its file")
 	case f.policyFile != "":
-		policy, err := verify.LoadPolicy(f.policyFile)
+		policy, err := env.policy(f.policyFile)
 		if err != nil {
 			return nil, inFlag("policy", err)
 		}
@@ -81,7 +81,7 @@ func (f *trustFlags) policy() (*verify.Policy, error) {
 	}
 	policy := &verify.Policy{Time: f.at.Time}
 	for _, path := range f.certs {
-		chain, err := certs.LoadAll(path)
+		chain, err := env.ReadCertificates(path)
 		if err != nil {
 			return nil, inFlag("cert", err)
 		}
@@ -89,9 +89,25 @@ func (f *trustFlags) policy() (*verify.Policy, error) {
 	}
 	if f.roots != "" {
 		var err error
-		if policy.Roots, err = certs.LoadAll(f.roots); err != nil {
+		if policy.Roots, err = env.ReadCertificates(f.roots); err != nil {
 			return nil, inFlag("roots", err)
 		}
+	}
+	return policy, nil
+}
+
+// policy reads a policy file. Certificates that one of standard input names are looked for in the working directory.
+func (env *environment) policy(path string) (*verify.Policy, error) {
+	if path != file.Std {
+		return verify.LoadPolicy(path)
+	}
+	data, err := env.Files.Read(path, file.MaxText)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := verify.ParsePolicy(data, ".")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cli.Input(path), err)
 	}
 	return policy, nil
 }

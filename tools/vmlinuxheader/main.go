@@ -2,7 +2,7 @@
 //
 //	vmlinuxheader -btf FILE [-module FILE]... -out vmlinux.h
 //
-// FILE is raw BTF, as in /sys/kernel/btf, or ELF with a section .BTF. It exits with 1 when there is no header to be made of
+// FILE is raw BTF, as in /sys/kernel/btf, or ELF with a section .BTF; - is standard input, or output. It exits with 1 when there is no header to be made of
 // it, having written nothing, and with 2 on wrong usage.
 package main
 
@@ -10,29 +10,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/cheader"
 	"github.com/rules-bpf/rules_bpf/internal/file"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
-var errUsage = errors.New("wrong usage")
-
-func main() {
-	err := run(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, "vmlinuxheader:", err)
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "vmlinuxheader:", err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Main("vmlinuxheader", run) }
 
 // list is a flag that may be given several times.
 type list []string
@@ -40,20 +26,20 @@ type list []string
 func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
-func run(args []string, stderr io.Writer) error {
+func run(args []string, env *cli.Env) error {
 	flags := flag.NewFlagSet("vmlinuxheader", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(env.Stderr)
 	kernel := flags.String("btf", "", "the kernel's BTF: a `file` of raw BTF, or ELF with a section .BTF")
-	out := flags.String("out", "", "the header `file` to write")
+	out := flags.String("out", "", "the header `file` to write; - for standard output")
 	var modules list
 	flags.Var(&modules, "module", "a kernel module's BTF, a `file` as in /sys/kernel/btf; may be repeated")
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
 	}
 	if *kernel == "" || *out == "" || flags.NArg() > 0 {
-		return fmt.Errorf("%w: want -btf FILE -out FILE", errUsage)
+		return fmt.Errorf("%w: want -btf FILE -out FILE", cli.ErrUsage)
 	}
-	base, err := read(*kernel, nil)
+	base, err := read(env, *kernel, nil)
 	if errors.Is(err, btf.ErrNoBase) {
 		return fmt.Errorf("%w: give the kernel's with -btf, and this with -module", err)
 	}
@@ -61,8 +47,8 @@ func run(args []string, stderr io.Writer) error {
 		return err
 	}
 	var specs []*btf.Spec
-	for _, file := range modules {
-		spec, err := read(file, base)
+	for _, path := range modules {
+		spec, err := read(env, path, base)
 		if errors.Is(err, btf.ErrMalformed) {
 			return fmt.Errorf("%w: is it a module of the very kernel that -btf is of?", err)
 		}
@@ -75,17 +61,19 @@ func run(args []string, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(append([]string{*kernel}, modules...), ", "), err)
 	}
-	return file.Write(*out, header)
+	return env.Files.Write(*out, header)
 }
 
-func read(file string, base *btf.Spec) (*btf.Spec, error) {
-	data, err := os.ReadFile(file)
+// read reads a file's BTF. The file itself may be large: a vmlinux has gigabytes of debug information.
+func read(env *cli.Env, path string, base *btf.Spec) (*btf.Spec, error) {
+	f, err := env.Files.Open(path, file.MaxBinary)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := btf.ParseFile(data, base)
+	defer f.Close()
+	spec, err := btf.ReadFile(f, base)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", cli.Input(path), err)
 	}
 	return spec, nil
 }

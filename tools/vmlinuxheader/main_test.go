@@ -1,21 +1,27 @@
 package main
 
 import (
+	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/tests/files"
+	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
 func TestRun(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "vmlinux.h")
 	object := "../../internal/cheader/testdata/types-bpfeb.o"
-	qt.Assert(t, qt.IsNil(run([]string{"-btf", object, "-out", out}, io.Discard)))
+	qt.Assert(t, qt.IsNil(run([]string{"-btf", object, "-out", out}, cli.NewEnv(nil, io.Discard, io.Discard))))
 	got, err := os.ReadFile(out)
 	qt.Assert(t, qt.IsNil(err))
 	want, err := os.ReadFile("../../internal/cheader/testdata/types.h")
@@ -42,7 +48,7 @@ func TestModule(t *testing.T) {
 	// Strings go on from 10, types from 3.
 	module := file("module", "wrapper\x00", 10, structOfOne, 4, 5, 2, 0)
 	out := filepath.Join(dir, "vmlinux.h")
-	qt.Assert(t, qt.IsNil(run([]string{"-btf", kernel, "-module", module, "-out", out}, io.Discard)))
+	qt.Assert(t, qt.IsNil(run([]string{"-btf", kernel, "-module", module, "-out", out}, cli.NewEnv(nil, io.Discard, io.Discard))))
 	got, err := os.ReadFile(out)
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.StringContains(string(got), "struct sock {\n\tint _int;\n};\n\nstruct wrapper {\n\tstruct sock sock;\n};\n"))
@@ -74,10 +80,65 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := filepath.Join(dir, "vmlinux.h")
-			err := run(append(test.args, "-out", out), io.Discard)
+			err := run(append(test.args, "-out", out), cli.NewEnv(nil, io.Discard, io.Discard))
 			qt.Assert(t, qt.ErrorMatches(err, test.want))
 			_, err = os.Stat(out)
 			qt.Check(t, qt.ErrorIs(err, os.ErrNotExist))
 		})
 	}
+}
+
+func TestFiles(t *testing.T) {
+	object := "../../internal/cheader/testdata/types-bpfeb.o"
+	files.Outputs(t, func(out string, stdout io.Writer) error {
+		return run([]string{"-btf", object, "-out", out}, cli.NewEnv(nil, stdout, io.Discard))
+	})
+	header := filepath.Join(t.TempDir(), "vmlinux.h")
+	btfOf := func(in string, stdin io.Reader) error {
+		return run([]string{"-btf", in, "-out", header}, cli.NewEnv(stdin, io.Discard, io.Discard))
+	}
+	for _, in := range []string{object, "-"} {
+		data, err := os.ReadFile(object)
+		qt.Assert(t, qt.IsNil(err))
+		qt.Check(t, qt.IsNil(btfOf(in, bytes.NewReader(data))))
+	}
+	err := run([]string{"-btf", "-", "-module", "-", "-out", header}, cli.NewEnv(strings.NewReader(""), io.Discard, io.Discard))
+	qt.Check(t, qt.IsNotNil(err))
+}
+
+// A kernel with its debug information may have any size; what is read of it may not.
+func TestSize(t *testing.T) {
+	dir := t.TempDir()
+	object := "../../internal/cheader/testdata/types-bpfeb.o"
+	data, err := os.ReadFile(object)
+	qt.Assert(t, qt.IsNil(err))
+	large := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		qt.Assert(t, qt.IsNil(os.WriteFile(path, data, 0o644)))
+		if err := os.Truncate(path, 6<<30); err != nil {
+			t.Skipf("no sparse files here: %v", err)
+		}
+		return path
+	}
+	header := filepath.Join(dir, "vmlinux.h")
+	btfOf := func(path string) error {
+		return run([]string{"-btf", path, "-out", header}, cli.NewEnv(nil, io.Discard, io.Discard))
+	}
+	qt.Check(t, qt.IsNil(btfOf(large("vmlinux", data))))
+	want, err := os.ReadFile("../../internal/cheader/testdata/types.h")
+	qt.Assert(t, qt.IsNil(err))
+	got, err := os.ReadFile(header)
+	qt.Assert(t, qt.IsNil(err))
+	qt.Check(t, qt.Equals(string(got), string(want)))
+
+	qt.Check(t, qt.ErrorMatches(btfOf(large("raw.btf", []byte{0x9f, 0xeb})), ".*raw.btf: malformed BTF: 6442450944 bytes of BTF, limit 268435456"))
+	qt.Check(t, qt.ErrorIs(btfOf(large("zeros", nil)), btf.ErrNoBTF))
+
+	// A section that says it is large, compressed or not.
+	f, err := elf.NewFile(bytes.NewReader(data))
+	qt.Assert(t, qt.IsNil(err))
+	at := slices.IndexFunc(f.Sections, func(s *elf.Section) bool { return s.Name == ".BTF" })
+	header64 := data[f.ByteOrder.Uint64(data[0x28:])+uint64(at)*64:]
+	f.ByteOrder.PutUint64(header64[0x20:], 1<<40) // sh_size
+	qt.Check(t, qt.ErrorMatches(btfOf(large("section", data)), ".*section .BTF: malformed BTF: 1099511627776 bytes of BTF, limit .*"))
 }

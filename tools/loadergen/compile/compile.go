@@ -7,11 +7,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/btf"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 )
@@ -59,8 +59,8 @@ func Given(flags *flag.FlagSet) (name string) {
 	return name
 }
 
-// Compile makes the bundle of an object file.
-func (f *Flags) Compile(path string) (*bundle.Bundle, error) {
+// Compile makes the bundle of an object file. That of standard input is called "stdin".
+func (f *Flags) Compile(files *file.Stdio, path string) (*bundle.Bundle, error) {
 	var opts loader.Options
 	for _, name := range strings.Split(f.schemes, ",") {
 		s, err := bundle.ParseScheme(name)
@@ -73,16 +73,20 @@ func (f *Flags) Compile(path string) (*bundle.Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: -kconfig: %w", ErrFlag, err)
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := files.Read(path, file.MaxBinary)
 	if err != nil {
 		return nil, err
 	}
-	obj, err := object.Parse(path, raw, object.Options{Kconfig: values})
+	name := path
+	if path == file.Std {
+		name = "stdin"
+	}
+	obj, err := object.Parse(name, raw, object.Options{Kconfig: values})
 	if err != nil {
 		return nil, err
 	}
 	if f.kernelBTF != "" {
-		raw, err := os.ReadFile(f.kernelBTF)
+		raw, err := files.Read(f.kernelBTF, file.MaxBinary)
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // ErrSigner is in the chain of every error of a signer program.
@@ -137,13 +138,8 @@ func parseResponse(req *Request, out []byte) ([]byte, error) {
 		return nil, errors.New("it answered nothing")
 	}
 	var resp Response
-	dec := json.NewDecoder(bytes.NewReader(out))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&resp); err != nil {
+	if err := file.ParseJSON(out, &resp); err != nil {
 		return nil, fmt.Errorf("malformed answer: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("malformed answer: there is something after its end")
 	}
 	switch {
 	case resp.Error != "":

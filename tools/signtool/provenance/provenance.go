@@ -3,17 +3,16 @@
 package provenance
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // Identifiers of the formats. They are names: nothing is fetched from there.
@@ -123,7 +122,12 @@ func New(b *bundle.Bundle, build Build) (*Statement, error) {
 // NewResource names bytes.
 func NewResource(name string, data []byte) Resource {
 	sum := sha256.Sum256(data)
-	return Resource{name, map[string]string{"sha256": hex.EncodeToString(sum[:])}}
+	return Digest(name, sum[:])
+}
+
+// Digest names bytes by their SHA-256.
+func Digest(name string, sum []byte) Resource {
+	return Resource{name, map[string]string{"sha256": hex.EncodeToString(sum)}}
 }
 
 // subjects are what signatures cover: the instructions for each scheme, and the blob.
@@ -138,29 +142,19 @@ func subjects(b *bundle.Bundle) []Resource {
 
 // object is the object file that a bundle was made from.
 func object(b *bundle.Bundle) Resource {
-	return Resource{b.Object.Name, map[string]string{"sha256": hex.EncodeToString(b.Object.SHA256)}}
+	return Digest(b.Object.Name, b.Object.SHA256)
 }
 
 // Encode returns the statement as a file's contents.
 func (s *Statement) Encode() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	err := enc.Encode(s)
-	return b.Bytes(), err
+	return file.FormatJSON(s)
 }
 
 // Decode reads a statement that Encode wrote.
 func Decode(data []byte) (*Statement, error) {
 	s := new(Statement)
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(s); err != nil {
+	if err := file.ParseJSON(data, s); err != nil {
 		return nil, fmt.Errorf("malformed statement: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("malformed statement: there is something after its end")
 	}
 	if s.Type != StatementType || s.PredicateType != PredicateType || s.Predicate.BuildDefinition.BuildType != BuildType {
 		return nil, fmt.Errorf("not a statement of how a loader was built: type %.80q, predicate %.80q, build %.80q",
@@ -187,10 +181,10 @@ func (s *Statement) Check(b *bundle.Bundle) error {
 func lookFor(list []Resource, r Resource) error {
 	i := slices.IndexFunc(list, func(o Resource) bool { return o.Name == r.Name })
 	if i < 0 {
-		return fmt.Errorf("%w: it does not name %s", ErrMismatch, r.Name)
+		return fmt.Errorf("%w: it does not name %s", ErrMismatch, printable.Name(r.Name))
 	}
 	if was, is := list[i].Digest["sha256"], r.Digest["sha256"]; was != is {
-		return fmt.Errorf("%w: %s has sha256 %s in it, %s in the bundle", ErrMismatch, r.Name, was, is)
+		return fmt.Errorf("%w: %s has sha256 %s in it, %s in the bundle", ErrMismatch, printable.Name(r.Name), printable.Name(was), is)
 	}
 	return nil
 }
