@@ -19,6 +19,8 @@ var (
 	// ErrNotExclusiveCapable: neither the kernel nor a loader can check that the metadata map belongs to the loader alone, so
 	// anyone allowed to use bpf(2) could replace what was signed.
 	ErrNotExclusiveCapable = errors.New("the kernel cannot enforce exclusivity of the metadata map")
+	// ErrLoadersUnsupported: the kernel has no programs of type syscall, which loaders are. They came with Linux 5.14.
+	ErrLoadersUnsupported = errors.New("the kernel cannot run loaders: it has no programs of type syscall")
 	// ErrVerificationUnavailable: the kernel was built without CONFIG_SYSTEM_DATA_VERIFICATION, or without the signature's
 	// algorithm.
 	ErrVerificationUnavailable = errors.New("the kernel cannot verify this signature")

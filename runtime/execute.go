@@ -130,7 +130,8 @@ func repeat(logLevel uint32, try func(log []byte) *outcome) *outcome {
 
 // mayLog says whether a verifier may have more to say of a fault.
 func mayLog(f *fault) bool {
-	if _, ok := f.err.(*keyringError); ok {
+	switch f.err.(type) {
+	case *keyringError, *noLoaders:
 		return false
 	}
 	switch f.errno() {
@@ -189,8 +190,7 @@ func (a *attempt) createMap() (int, error) {
 		ExclProgHash: sys.BytesPointer(hash[:]), ExclProgHashSize: sys.HashSize,
 	}
 	fd, err := sys.MapCreate(a.kernel, &attr)
-	if err == unix.E2BIG && a.unsigned {
-		// The kernel does not know these fields (bpf_check_uarg_tail_zero): it is older than exclusive maps.
+	if a.unsigned && unknownField(err) { // the kernel is older than exclusive maps
 		attr.ExclProgHash, attr.ExclProgHashSize = sys.Pointer{}, 0
 		fd, err = sys.MapCreate(a.kernel, &attr)
 	}
@@ -219,6 +219,9 @@ func (a *attempt) loadLoader(mapFD int32) (int, *Signer, error) {
 	}
 	if a.unsigned {
 		fd, err := sys.ProgLoad(a.kernel, &attr)
+		if unknownField(err) && probeLoad(a.kernel, func(*sys.ProgLoadAttr) {}) == No {
+			err = &noLoaders{err}
+		}
 		return fd, nil, err
 	}
 	if a.attestation.SignsMap {
@@ -250,6 +253,13 @@ func (a *attempt) trySignatures(attr *sys.ProgLoadAttr) (int, *Signer, error) {
 	}
 	return -1, nil, noKey
 }
+
+// noLoaders says that the kernel knows no programs of the loaders' type, whatever is in them.
+type noLoaders struct{ errno error }
+
+func (e *noLoaders) Error() string { return e.errno.Error() }
+
+func (e *noLoaders) Unwrap() error { return e.errno }
 
 // keyringError says that a keyring does not exist. The kernel itself says EINVAL, of this and of everything else.
 type keyringError struct{ id KeyringID }

@@ -34,12 +34,15 @@ type meaning struct {
 
 func meaningOf(j *job, f *fault, o *outcome) meaning {
 	var noKeyring *keyringError
+	var unsupported *noLoaders
 	var differs *mismatch
 	switch {
 	case errors.Is(f.err, context.Canceled), errors.Is(f.err, context.DeadlineExceeded):
 		return meaning{err: f.err}
 	case errors.As(f.err, &noKeyring):
 		return meaning{ErrKeyNotInKeyring, f.err.Error(), "name a keyring that exists: `keyctl show` lists them"}
+	case errors.As(f.err, &unsupported):
+		return meaning{ErrLoadersUnsupported, "", "use Linux 5.14 or newer"}
 	case errors.As(f.err, &differs):
 		return meaning{ErrTampered, f.err.Error(), useAsBuilt}
 	case f.step == StepPin:
@@ -68,7 +71,7 @@ func errnoMeaning(j *job, f *fault, o *outcome) meaning {
 	}
 	switch f.step {
 	case StepCreate:
-		if f.errno() == unix.E2BIG {
+		if !j.unsigned && unknownField(f.errno()) {
 			return meaning{ErrNotExclusiveCapable, "it does not know exclusive maps", "update the kernel"}
 		}
 	case StepLoad:

@@ -245,9 +245,9 @@ func TestFailEachCall(t *testing.T) {
 		{unix.ENOMEM, map[Step]error{"": ErrMemlock}},
 		{unix.EPERM, map[Step]error{"": ErrDenied, StepCreate: ErrMemlock}},
 		{unix.EIO, map[Step]error{StepLoad: ErrVerifierRefused}},
-		{unix.EINVAL, map[Step]error{StepLoad: ErrVerifierRefused}},
+		{unix.EINVAL, map[Step]error{StepLoad: ErrLoadersUnsupported}}, // no program loads, not even one that does nothing
 		{unix.EACCES, map[Step]error{StepLoad: ErrVerifierRefused}},
-		{unix.E2BIG, map[Step]error{StepLoad: ErrVerifierRefused, StepCreate: ErrNotExclusiveCapable}},
+		{unix.E2BIG, map[Step]error{StepLoad: ErrLoadersUnsupported}},
 		{unix.EINTR, map[Step]error{StepLoad: ErrVerifierRefused}},
 		{unix.EAGAIN, map[Step]error{StepLoad: ErrVerifierRefused}},
 	} {

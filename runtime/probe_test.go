@@ -5,6 +5,7 @@ package runtime
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -21,6 +22,8 @@ func TestProbe(t *testing.T) {
 	needBPF(t)
 	qt.Assert(t, qt.Not(qt.Equals(f.ExclusiveMaps, Unknown)))
 	qt.Assert(t, qt.Not(qt.Equals(f.Signatures, Unknown)))
+	qt.Assert(t, qt.Not(qt.Equals(f.Loaders, Unknown)))
+	qt.Assert(t, qt.Not(qt.Equals(f.CORE, Unknown)))
 	if f.BTFError == nil {
 		qt.Assert(t, qt.Equals(f.ExclusiveMaps == Yes, kernelTypes().facts.Exclusive))
 	}
@@ -44,37 +47,174 @@ func TestProbeAnswers(t *testing.T) {
 	for _, test := range []struct {
 		mapCreate, progLoad error
 		exclusive, signs    Answer
+		loaders             Answer
 	}{
-		{unix.E2BIG, unix.E2BIG, No, No},
-		{unix.EINVAL, unix.EBADMSG, No, Yes},
-		{unix.EPERM, unix.EPERM, Unknown, Unknown},
-		{unix.EPERM, unix.EOPNOTSUPP, Unknown, No},
+		{unix.E2BIG, unix.E2BIG, No, No, No},
+		{unix.EINVAL, unix.EINVAL, No, No, No},
+		{unix.EINVAL, unix.EBADMSG, No, Yes, Unknown},
+		{unix.EPERM, unix.EPERM, Unknown, Unknown, Unknown},
+		{unix.EPERM, unix.EOPNOTSUPP, Unknown, No, Unknown},
 	} {
 		f := probe(answering(test.mapCreate, test.progLoad), types{err: os.ErrNotExist})
 		qt.Assert(t, qt.Equals(f.ExclusiveMaps, test.exclusive))
 		qt.Assert(t, qt.Equals(f.Signatures, test.signs))
+		qt.Assert(t, qt.Equals(f.Loaders, test.loaders))
+		qt.Assert(t, qt.Equals(f.CORE, test.loaders))
 		qt.Assert(t, qt.ErrorIs(f.CanLoadSigned(), ErrNoKernelBTF))
 	}
 }
 
-func TestCanLoadSigned(t *testing.T) {
-	good := Features{Scheme: bundle.Payload, Signatures: Yes, ExclusiveMaps: Yes, InitialUserNamespace: true}
+// older is a kernel that does not know some fields of attributes: what Linux says of those that are not zero, by version. The
+// rest is this machine's kernel.
+type older struct {
+	name      string
+	exclusive error // excl_prog_hash: 6.18
+	signature error // signature: 6.18
+	core      error // core_relo_rec_size: 5.17
+	programs  error // BPF_PROG_TYPE_SYSCALL: 5.14
+	canLoad   error
+}
+
+func (o older) kernel() *faulty {
+	return &faulty{before: func(_ int, cmd sys.Cmd, attr unsafe.Pointer) error {
+		switch {
+		case cmd == sys.MapCreateCmd && (*sys.MapCreateAttr)(attr).ExclProgHashSize != 0:
+			return o.exclusive
+		case cmd == sys.ProgLoadCmd && o.programs != nil:
+			return o.programs
+		case cmd == sys.ProgLoadCmd && (*sys.ProgLoadAttr)(attr).SignatureSize != 0:
+			return o.signature
+		case cmd == sys.ProgLoadCmd && (*sys.ProgLoadAttr)(attr).CORESize != 0:
+			return o.core
+		}
+		return nil
+	}}
+}
+
+// An unsigned bundle loads where the kernel runs loaders, whether or not it knows exclusive maps, and however it says that it
+// does not. The probe says the same.
+func TestOlderKernels(t *testing.T) {
+	needBPF(t)
+	for _, o := range []older{
+		{name: "5.10", exclusive: unix.EINVAL, signature: unix.EINVAL, core: unix.EINVAL, programs: unix.EINVAL, canLoad: ErrLoadersUnsupported},
+		{name: "5.14", exclusive: unix.EINVAL, signature: unix.EINVAL, core: unix.EINVAL},
+		{name: "6.1", exclusive: unix.EINVAL, signature: unix.EINVAL},
+		{name: "shorter attributes", exclusive: unix.E2BIG, signature: unix.E2BIG, core: unix.E2BIG},
+	} {
+		t.Run(o.name, func(t *testing.T) {
+			f := probe(o.kernel(), types{})
+			f.InitialUserNamespace, f.MissingCapabilities = true, nil
+			qt.Check(t, qt.Equals(f.ExclusiveMaps, No))
+			qt.Check(t, qt.Equals(f.Signatures, No))
+			qt.Check(t, qt.Equals(f.Loaders == Yes, o.programs == nil))
+			qt.Check(t, qt.Equals(f.CORE == Yes, o.core == nil))
+			qt.Check(t, qt.ErrorIs(f.CanLoadSigned(), ErrNotExclusiveCapable))
+			qt.Check(t, qt.ErrorIs(f.CanLoadUnsigned(), o.canLoad))
+
+			c, err := loadInto(t.Context(), o.kernel(), types{}, handmade{scheme: bundle.Payload}.bundle(), newConfig(unsigned()))
+			qt.Assert(t, qt.ErrorIs(err, o.canLoad))
+			if err == nil {
+				qt.Assert(t, qt.IsNil(c.Map("counts").Put(uint32(0), uint64(1))))
+				qt.Assert(t, qt.IsNil(c.Close()))
+			} else {
+				qt.Check(t, qt.ErrorIs(err, unix.EINVAL))
+				qt.Check(t, qt.ErrorMatches(err, "load handmade: cannot load the loader: the kernel cannot run loaders: .*: use Linux 5.14 or newer"))
+			}
+
+			// Signed, it is refused before the kernel is asked.
+			_, err = loadInto(t.Context(), noKernel{t}, types{}, signedBundle(bundle.Payload), newConfig(nil))
+			qt.Check(t, qt.ErrorIs(err, ErrNotExclusiveCapable))
+			assertNothingLeft(t)
+		})
+	}
+}
+
+// What fails for another reason does not fail as if the kernel were old: the second error is the one that counts.
+func TestNotOlder(t *testing.T) {
+	needBPF(t)
+	maps := 0
+	k := &faulty{before: func(_ int, cmd sys.Cmd, attr unsafe.Pointer) error {
+		if cmd != sys.MapCreateCmd {
+			return nil
+		}
+		maps++
+		return []error{unix.EINVAL, unix.ENOMEM}[min(maps, 2)-1]
+	}}
+	_, err := loadInto(t.Context(), k, types{}, handmade{scheme: bundle.Payload}.bundle(), newConfig(unsigned()))
+	qt.Assert(t, qt.ErrorIs(err, ErrMemlock))
+	qt.Assert(t, qt.Equals(maps, 2))
+
+	// A verifier that says EINVAL of the loader, on a kernel that loads others.
+	b := handmade{scheme: bundle.Payload}.bundle()
+	b.Loaders[0].Insns[8] = 0xff // an opcode that does not exist
+	_, err = Load(t.Context(), b, unsigned()...)
+	qt.Assert(t, qt.ErrorIs(err, ErrVerifierRefused))
+	qt.Assert(t, qt.ErrorIs(err, unix.EINVAL))
+
+	// A signed load never creates another kind of map.
+	needMapHash(t)
+	maps = 0
+	_, err = loadInto(t.Context(), k, kernelTypes(), signedBundle(bundle.MapHash), newConfig(nil))
+	qt.Assert(t, qt.ErrorIs(err, ErrNotExclusiveCapable))
+	qt.Assert(t, qt.Equals(maps, 1))
+	assertNothingLeft(t)
+}
+
+func TestCanLoad(t *testing.T) {
+	good := Features{Scheme: bundle.Payload, Signatures: Yes, ExclusiveMaps: Yes, Loaders: Yes, CORE: Yes, InitialUserNamespace: true}
 	qt.Assert(t, qt.IsNil(good.CanLoadSigned()))
+	qt.Assert(t, qt.IsNil(good.CanLoadUnsigned()))
 	for _, test := range []struct {
-		change func(*Features)
-		want   error
-		says   string
+		change           func(*Features)
+		signed, unsigned error
+		says             string
 	}{
-		{func(f *Features) { f.BTFError = os.ErrNotExist }, ErrNoKernelBTF, "CONFIG_DEBUG_INFO_BTF"},
-		{func(f *Features) { f.Scheme = 0 }, ErrNotExclusiveCapable, "CVE-2026-80675"},
-		{func(f *Features) { f.Signatures = No }, ErrVerificationUnavailable, "CONFIG_SYSTEM_DATA_VERIFICATION"},
-		{func(f *Features) { f.MissingCapabilities = []string{"CAP_BPF"} }, ErrMissingCapability, "CAP_BPF"},
-		{func(f *Features) { f.InitialUserNamespace = false }, ErrMissingCapability, "user namespace"},
+		{func(f *Features) { f.BTFError = os.ErrNotExist }, ErrNoKernelBTF, nil, "CONFIG_DEBUG_INFO_BTF"},
+		{func(f *Features) { f.Scheme = 0 }, ErrNotExclusiveCapable, nil, "CVE-2026-80675"},
+		{func(f *Features) { f.Signatures = No }, ErrVerificationUnavailable, nil, "CONFIG_SYSTEM_DATA_VERIFICATION"},
+		{func(f *Features) { f.MissingCapabilities = []string{"CAP_BPF"} }, ErrMissingCapability, ErrMissingCapability, "CAP_BPF"},
+		{func(f *Features) { f.InitialUserNamespace = false }, ErrMissingCapability, ErrMissingCapability, "user namespace"},
+		{func(f *Features) { f.Loaders, f.Scheme = No, 0 }, ErrNotExclusiveCapable, ErrLoadersUnsupported, "Linux 5.14"},
+		{func(f *Features) { f.Loaders = Unknown }, nil, ErrDenied, "unsigned bundles:            cannot load: a security policy"},
+		{func(f *Features) { f.CORE = No }, nil, nil, "Linux 5.17"},
 	} {
 		f := good
 		test.change(&f)
-		qt.Assert(t, qt.ErrorIs(f.CanLoadSigned(), test.want))
+		qt.Assert(t, qt.ErrorIs(f.CanLoadSigned(), test.signed))
+		qt.Assert(t, qt.ErrorIs(f.CanLoadUnsigned(), test.unsigned))
 		qt.Assert(t, qt.StringContains(f.String(), test.says))
+	}
+}
+
+// The probe gives no advice that cannot work on this kernel.
+func TestAdvice(t *testing.T) {
+	keyrings := []KeyringState{{KeyringBuiltin, Yes, 0}, {KeyringSecondary, No, -1}, {KeyringSession, Yes, 0}}
+	signs := Features{Scheme: bundle.MapHash, Signatures: Yes, ExclusiveMaps: Yes, Loaders: Yes, CORE: Yes, InitialUserNamespace: true, Keyrings: keyrings}
+	unsignedOnly := Features{Signatures: No, ExclusiveMaps: No, Loaders: Yes, CORE: Yes, InitialUserNamespace: true, Keyrings: keyrings}
+	without := signs
+	without.Signatures = No
+	nothing := unsignedOnly
+	nothing.Loaders, nothing.CORE = No, No
+	for _, test := range []struct {
+		name         string
+		f            Features
+		says, silent []string
+	}{
+		{"signs", signs, []string{"bpfload -unsigned", "-enroll", "CONFIG_SECONDARY_TRUSTED_KEYRING"}, []string{"newer"}},
+		{"too old to sign", unsignedOnly, []string{"bpfload -unsigned", "signatures came with Linux 6.18"},
+			[]string{"-enroll", "CONFIG_SYSTEM_DATA_VERIFICATION", "CONFIG_SECONDARY_TRUSTED_KEYRING", "CONFIG_SYSTEM_TRUSTED_KEYS"}},
+		{"built without signatures", without, []string{"bpfload -unsigned", "CONFIG_SYSTEM_DATA_VERIFICATION"}, []string{"-enroll", "newer"}},
+		{"too old to load", nothing, []string{"Linux 5.14"}, []string{"-unsigned", "-enroll", "5.17", "CONFIG_"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := test.f.String()
+			for _, s := range test.says {
+				qt.Check(t, qt.StringContains(text, s))
+			}
+			for _, s := range test.silent {
+				qt.Check(t, qt.IsFalse(strings.Contains(text, s)), qt.Commentf("%s in\n%s", s, text))
+			}
+		})
 	}
 }
 

@@ -3,16 +3,15 @@
 // Command bpfload loads a bundle into the kernel, and prints what it made as JSON.
 //
 //	bpfload [-unsigned] [-keyring session|user|builtin|secondary|platform|SERIAL] [-enroll CERT.der] BUNDLE
-//	bpfload -probe
+//	bpfload -probe [-json]
 //
-// It exits with 0 when the bundle was loaded, 1 when it was refused, and 2 when it was called wrongly. What was loaded is
-// gone when it ends, unless the bundle's maps are pinned.
+// Exit status: 0 success, 1 the bundle was not loaded (with -probe: this kernel can load no bundle), 2 usage error. What was
+// loaded is gone when bpfload exits, except for pinned maps.
 package main
 
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -37,72 +36,86 @@ func (k *keyrings) Set(s string) error {
 	return err
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("bpfload", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	unsigned := flags.Bool("unsigned", false, "load without a signature: for development")
-	probe := flags.Bool("probe", false, "print what this kernel can do, and load nothing")
-	certificate := flags.String("enroll", "", "first add this certificate (X.509, DER) to the session keyring, and trust that keyring")
-	pinRoot := flags.String("pin-root", "/sys/fs/bpf", "pin the maps that ask for it in this `folder`")
-	var trusted keyrings
-	flags.Var(&trusted, "keyring", "trust this `keyring`: builtin, secondary, platform, session, user or a serial number; may be repeated (default builtin, then secondary)")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "usage: bpfload [flags] BUNDLE\n       bpfload -probe\n")
-		flags.PrintDefaults()
-	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0
-		}
-		return 2
-	}
-	want := 1
-	if *probe {
-		want = 0
-	}
-	if flags.NArg() != want {
-		flags.Usage()
-		return 2
-	}
-	if *probe {
-		fmt.Fprint(stdout, runtime.Probe())
-		return 0
-	}
+// flags are the command line.
+type flags struct {
+	unsigned, probe, json bool
+	certificate, pinRoot  string
+	trusted               keyrings
+	bundle                string
+}
 
-	opts := []runtime.Option{runtime.Keyring(trusted...), runtime.PinRoot(*pinRoot)}
-	if *unsigned {
+// parse reads the command line. The exit code counts if ok is false: the call was wrong, or asked for help.
+func parse(args []string, stderr io.Writer) (f flags, code int, ok bool) {
+	set := flag.NewFlagSet("bpfload", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.BoolVar(&f.unsigned, "unsigned", false, "load without a signature: for development")
+	set.BoolVar(&f.probe, "probe", false, "print what this kernel can do, and load nothing; exit with 1 if it can load no bundle")
+	set.BoolVar(&f.json, "json", false, "with -probe: print JSON")
+	set.StringVar(&f.certificate, "enroll", "", "first add this certificate (X.509, DER) to the session keyring, and trust that keyring")
+	set.StringVar(&f.pinRoot, "pin-root", "/sys/fs/bpf", "pin the maps that ask for it in this `folder`")
+	set.Var(&f.trusted, "keyring", "trust this `keyring`: builtin, secondary, platform, session, user or a serial number; may be repeated (default builtin, then secondary)")
+	set.Usage = func() {
+		fmt.Fprint(stderr, "usage: bpfload [flags] BUNDLE\n       bpfload -probe [-json]\n")
+		set.PrintDefaults()
+	}
+	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return f, 0, false
+	} else if err != nil {
+		return f, 2, false
+	}
+	if want := map[bool]int{false: 1, true: 0}[f.probe]; set.NArg() != want {
+		set.Usage()
+		return f, 2, false
+	}
+	f.bundle = set.Arg(0)
+	return f, 0, true
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	f, code, ok := parse(args, stderr)
+	if !ok {
+		return code
+	}
+	if f.probe {
+		return printProbe(runtime.Probe(), f.json, stdout, stderr)
+	}
+	if err := load(&f, stdout); err != nil {
+		return fail(stderr, err)
+	}
+	return 0
+}
+
+// load loads the bundle and prints what the kernel has then.
+func load(f *flags, stdout io.Writer) error {
+	opts := []runtime.Option{runtime.Keyring(f.trusted...), runtime.PinRoot(f.pinRoot)}
+	if f.unsigned {
 		opts = append(opts, runtime.AllowUnsigned())
 	}
-	if *certificate != "" {
-		der, err := os.ReadFile(*certificate)
+	if f.certificate != "" {
+		der, err := os.ReadFile(f.certificate)
 		if err != nil {
-			return fail(stderr, err)
+			return err
 		}
 		opts = append(opts, runtime.Enroll(der))
 	}
-	file, err := os.ReadFile(flags.Arg(0))
+	file, err := os.ReadFile(f.bundle)
 	if err != nil {
-		return fail(stderr, err)
+		return err
 	}
 	b, err := bundle.Decode(file)
 	if err != nil {
-		return fail(stderr, err)
+		return err
 	}
 	coll, err := runtime.Load(context.Background(), b, opts...)
 	if err != nil {
-		return fail(stderr, err)
+		return err
 	}
 	defer coll.Close()
 	report, err := describe(b, coll)
 	if err != nil {
-		return fail(stderr, err)
+		return err
 	}
-	out := json.NewEncoder(stdout)
-	out.SetIndent("", "  ")
-	if err := out.Encode(report); err != nil {
-		return fail(stderr, err)
-	}
-	return 0
+	return printJSON(stdout, report)
 }
 
 // fail prints an error and, in lines of their own, the verifier's log and the errno's name.

@@ -5,13 +5,10 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-quicktest/qt"
-
-	"github.com/rules-bpf/rules_bpf/runtime"
 )
 
 // bpfload runs the command.
@@ -42,20 +39,6 @@ func TestRefused(t *testing.T) {
 		qt.Assert(t, qt.Equals(stdout, ""))
 		qt.Assert(t, qt.StringContains(stderr, "bpfload: "))
 	}
-}
-
-func TestProbe(t *testing.T) {
-	code, stdout, stderr := bpfload("-probe")
-	qt.Assert(t, qt.Equals(code, 0))
-	qt.Assert(t, qt.Equals(stderr, ""))
-	qt.Assert(t, qt.Equals(withoutKeyrings(stdout), withoutKeyrings(runtime.Probe().String())))
-	qt.Assert(t, qt.StringContains(stdout, "attestation scheme:"))
-}
-
-// withoutKeyrings leaves out how many keys there are: another process may enroll one at any time.
-func withoutKeyrings(features string) string {
-	lines := strings.SplitAfter(features, "\n")
-	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "keyring ") }), "")
 }
 
 func TestKeyrings(t *testing.T) {

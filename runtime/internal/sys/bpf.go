@@ -239,7 +239,8 @@ type ProgLoadAttr struct {
 	_             [4]uint32 // line_info_cnt, attach_btf_id, attach_prog_fd, core_relo_cnt
 	FDArray       Pointer
 	_             [2]uint32 // core_relos
-	_             [3]uint32 // core_relo_rec_size, log_true_size, prog_token_fd
+	CORESize      uint32    // core_relo_rec_size
+	_             [2]uint32 // log_true_size, prog_token_fd
 	FDArrayCnt    uint32
 	Signature     Pointer
 	SignatureSize uint32

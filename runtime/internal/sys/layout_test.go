@@ -47,6 +47,7 @@ const (
 	_ = -(unsafe.Offsetof(ProgLoadAttr{}.Flags) ^ 44)
 	_ = -(unsafe.Offsetof(ProgLoadAttr{}.Name) ^ 48)
 	_ = -(unsafe.Offsetof(ProgLoadAttr{}.FDArray) ^ 120)
+	_ = -(unsafe.Offsetof(ProgLoadAttr{}.CORESize) ^ 136)
 	_ = -(unsafe.Offsetof(ProgLoadAttr{}.FDArrayCnt) ^ 148)
 	_ = -(unsafe.Offsetof(ProgLoadAttr{}.Signature) ^ 152)
 	_ = -(unsafe.Offsetof(ProgLoadAttr{}.SignatureSize) ^ 160)
