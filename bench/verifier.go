@@ -13,24 +13,15 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
-// verified is what the kernel says of the verification of a loader, with BPF_LOG_STATS.
+// verified is what the kernel says of the verification of a loader. No library reaches these statistics: they come with a log
+// level that none of them asks for.
 type verified struct {
 	insns, processed, states float64
 	time                     float64 // us
 }
-
-// Commands and constants of bpf(2), include/uapi/linux/bpf.h. The kernel's own statistics are in no library's reach: they
-// come with a log level that none of them asks for.
-const (
-	cmdMapCreate = 0
-	cmdProgLoad  = 5
-	mapArray     = 2
-	progSyscall  = 31
-	sleepable    = 1 << 4
-	logStats     = 4 // BPF_LOG_STATS
-)
 
 var (
 	processedRE = regexp.MustCompile(`processed (\d+) insns .* total_states (\d+)`)
@@ -39,8 +30,11 @@ var (
 
 // verify has the kernel verify a loader a number of times, and returns the median.
 func verify(rounds int, insns []byte, blobSize int) (v verified, err error) {
-	mapAttr := struct{ typ, key, value, entries uint32 }{mapArray, 4, uint32(blobSize), 1}
-	mapFD, _, errno := unix.Syscall(unix.SYS_BPF, cmdMapCreate, uintptr(unsafe.Pointer(&mapAttr)), unsafe.Sizeof(mapAttr))
+	mapAttr := struct {
+		typ                 uapi.MapType
+		key, value, entries uint32
+	}{uapi.MapTypeArray, 4, uint32(blobSize), 1}
+	mapFD, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(uapi.CmdMapCreate), uintptr(unsafe.Pointer(&mapAttr)), unsafe.Sizeof(mapAttr))
 	if errno != 0 {
 		return v, fmt.Errorf("the metadata map: %w", errno)
 	}
@@ -48,22 +42,24 @@ func verify(rounds int, insns []byte, blobSize int) (v verified, err error) {
 	fdArray := []int32{int32(mapFD)}
 	license, log := []byte("Dual BSD/GPL\x00"), make([]byte, 1<<16)
 	attr := struct {
-		typ, insnCnt       uint32
-		insns, license     unsafe.Pointer
-		logLevel, logSize  uint32
-		logBuf             unsafe.Pointer
-		kernVersion, flags uint32
-		name               [16]byte
-		_                  [14]uint32 // prog_ifindex to attach_prog_fd, core_relo_cnt
-		fdArray            unsafe.Pointer
+		typ               uapi.ProgType
+		insnCnt           uint32
+		insns, license    unsafe.Pointer
+		logLevel, logSize uint32
+		logBuf            unsafe.Pointer
+		kernVersion       uint32
+		flags             uapi.ProgFlags
+		name              [uapi.ObjNameLen]byte
+		_                 [14]uint32 // prog_ifindex to attach_prog_fd, core_relo_cnt
+		fdArray           unsafe.Pointer
 	}{
-		typ: progSyscall, insnCnt: uint32(len(insns) / insn.Size), insns: unsafe.Pointer(unsafe.SliceData(insns)),
-		license: unsafe.Pointer(unsafe.SliceData(license)), logLevel: logStats, logSize: uint32(len(log)),
-		logBuf: unsafe.Pointer(unsafe.SliceData(log)), flags: sleepable, fdArray: unsafe.Pointer(unsafe.SliceData(fdArray)),
+		typ: uapi.ProgTypeSyscall, insnCnt: uint32(len(insns) / insn.Size), insns: unsafe.Pointer(unsafe.SliceData(insns)),
+		license: unsafe.Pointer(unsafe.SliceData(license)), logLevel: uapi.LogStats, logSize: uint32(len(log)),
+		logBuf: unsafe.Pointer(unsafe.SliceData(log)), flags: uapi.ProgFlagSleepable, fdArray: unsafe.Pointer(unsafe.SliceData(fdArray)),
 	}
 	var times []float64
 	for len(times) < rounds {
-		fd, _, errno := unix.Syscall(unix.SYS_BPF, cmdProgLoad, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+		fd, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(uapi.CmdProgLoad), uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 		text, _, _ := bytes.Cut(log, []byte{0})
 		if errno == unix.EAGAIN {
 			continue // a signal of Go's scheduler came in between

@@ -244,7 +244,7 @@ func TestShapes(t *testing.T) {
 	bytes = append(bytes, insn.Insn{Op: insn.AddK, Dst: insn.R1, Imm: 31})
 	for i := 31; i >= 0; i-- {
 		bytes = append(bytes, insn.Insn{Op: insn.LoadB, Dst: insn.R7, Src: insn.R1}, insn.Insn{Op: insn.MovK, Dst: insn.R8, Imm: int32(sum[i])},
-			insn.Insn{Op: 0x1d, Dst: insn.R8, Src: insn.R7, Off: 2})
+			insn.Insn{Op: insn.JeqX, Dst: insn.R8, Src: insn.R7, Off: 2})
 		bytes = append(bytes, refuse...)
 		bytes = append(bytes, insn.Insn{Op: insn.AddK, Dst: insn.R1, Imm: -1})
 	}

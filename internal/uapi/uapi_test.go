@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
@@ -76,6 +77,14 @@ func TestFieldName(t *testing.T) {
 	qt.Check(t, qt.Equals(uapi.CmdProgLoad.FieldName(-1), ""))
 	qt.Check(t, qt.Equals(uapi.CmdProgLoad.FieldName(1<<32), ""))
 	qt.Check(t, qt.Equals(uapi.CmdObjPin.FieldName(0), ""))
+}
+
+func TestLogLevels(t *testing.T) {
+	sameNumbers(t, map[int]uint32{
+		uapi.LogBranches:     uint32(ebpf.LogLevelBranch),
+		uapi.LogInstructions: uint32(ebpf.LogLevelInstruction),
+		uapi.LogStats:        uint32(ebpf.LogLevelStats),
+	})
 }
 
 func TestHelpers(t *testing.T) {

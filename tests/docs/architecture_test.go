@@ -94,6 +94,16 @@ func mayImport(folder, imported string) bool {
 	return slices.ContainsFunc(may, func(dir string) bool { return under(imported, dir) })
 }
 
+// skipped reports whether a folder has no code of this repository's packages: other workspaces, and what Bazel and git keep.
+func skipped(path string, d fs.DirEntry) bool {
+	return d.Name() == "testdata" || d.Name() == "e2e" || strings.HasPrefix(d.Name(), "bazel-") || path != root && strings.HasPrefix(d.Name(), ".")
+}
+
+// folderOf returns a file's folder in the repository.
+func folderOf(path string) string {
+	return filepath.ToSlash(strings.TrimPrefix(filepath.Dir(path), root+string(filepath.Separator)))
+}
+
 // Imports go one way, and only tests import the package testing.
 func TestLayers(t *testing.T) {
 	seen := map[string]bool{}
@@ -101,11 +111,11 @@ func TestLayers(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		folder := filepath.ToSlash(strings.TrimPrefix(filepath.Dir(path), root+string(filepath.Separator)))
+		folder := folderOf(path)
 		top, _, _ := strings.Cut(folder, "/")
 		switch {
-		case d.IsDir() && (d.Name() == "testdata" || d.Name() == "e2e" || strings.HasPrefix(d.Name(), "bazel-") || path != root && strings.HasPrefix(d.Name(), ".")):
-			return filepath.SkipDir // other workspaces, and what Bazel and git keep
+		case d.IsDir() && skipped(path, d):
+			return filepath.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil
 		case layers[top] == nil:

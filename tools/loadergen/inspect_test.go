@@ -41,7 +41,7 @@ func smallBundle(t *testing.T, leak bool) string {
 	}
 	data, err := bundle.Encode(&bundle.Bundle{
 		Object: bundle.Object{Name: "small.bpf.o", SHA256: make([]byte, 32), License: "GPL"}, CtxSize: 28, Blob: blob,
-		Maps:    []bundle.Map{{Name: "numbers", Kernel: "numbers", Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, Ctx: 24}},
+		Maps:    []bundle.Map{{Name: "numbers", Kernel: "numbers", Type: uint32(uapi.MapTypeArray), KeySize: 4, ValueSize: 8, MaxEntries: 1, Ctx: bundle.CtxHeaderSize}},
 		Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: insn.Append(nil, le, insns...)}},
 	})
 	qt.Assert(t, qt.IsNil(err))

@@ -144,8 +144,8 @@ func small() *bundle.Bundle {
 	return &bundle.Bundle{
 		Object:   bundle.Object{Name: "small.bpf.o", SHA256: object[:], License: "GPL"},
 		CtxSize:  32,
-		Maps:     []bundle.Map{{Name: "events", Kernel: "events", Type: 27, MaxEntries: 4096, Ctx: 24}},
-		Programs: []bundle.Program{{Name: "prog", Section: "socket", Type: 1, Insns: bundle.Range{Offset: 8, Size: 16}, Ctx: 28}},
+		Maps:     []bundle.Map{{Name: "events", Kernel: "events", Type: uint32(uapi.MapTypeRingBuf), MaxEntries: 4096, Ctx: 24}},
+		Programs: []bundle.Program{{Name: "prog", Section: "socket", Type: uint32(uapi.ProgTypeSocketFilter), Insns: bundle.Range{Offset: 8, Size: 16}, Ctx: 28}},
 		Loaders: []bundle.Loader{
 			{Scheme: bundle.MapHash, Insns: bytes.Repeat([]byte{0x95, 0, 0, 0, 0, 0, 0, 0}, 3)},
 			{Scheme: bundle.Payload, Insns: bytes.Repeat([]byte{0x95, 0, 0, 0, 0, 0, 0, 0}, 2)},

@@ -14,24 +14,36 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // byteOrder is the running machine's; the loaders are for little-endian ones.
 var byteOrder = binary.NativeEndian
 
-// Commands of bpf(2).
+// Where the fields of union bpf_attr are that loaders do not use, in bytes (include/uapi/linux/bpf.h).
 const (
-	cmdMapCreate     = 0
-	cmdMapUpdateElem = 2
-	cmdProgLoad      = 5
-	cmdProgRun       = 10
-	cmdGetInfo       = 15
-	cmdMapFreeze     = 22
+	// BPF_PROG_RUN
+	runProgFD  = 0
+	runRetval  = 4
+	runCtxSize = 40
+	runCtx     = 48
+
+	// BPF_OBJ_GET_INFO_BY_FD
+	infoFD   = 0
+	infoSize = 4
+	info     = 8
+)
+
+// Where the fields of struct bpf_map_info are for the hash, in bytes.
+const (
+	mapInfoHash     = 88
+	mapInfoHashSize = 96
+	mapInfoEnd      = 104
 )
 
 // attr is a union bpf_attr: numbers at offsets. What pointers in it point at is kept alive by keep.
 type attr struct {
-	b    [168]byte
+	b    [168]byte // sizeof(union bpf_attr), Linux 7.3
 	keep []any
 }
 
@@ -48,7 +60,7 @@ func (a *attr) bytes(off int, b []byte) *attr {
 	return a
 }
 
-func (a *attr) call(cmd int) (int, error) {
+func (a *attr) call(cmd uapi.Cmd) (int, error) {
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	for _, k := range a.keep {
@@ -92,16 +104,17 @@ func real(c Case) (string, error) {
 	case simkernel.TamperedInsns:
 		insns[len(insns)-1] ^= 1
 	}
-	create := (&attr{}).u32(0, 2).u32(4, 4).u32(8, uint32(len(blob))).u32(12, 1)
+	create := (&attr{}).u32(uapi.MapCreateType, uint32(uapi.MapTypeArray)).u32(uapi.MapCreateKeySize, 4).
+		u32(uapi.MapCreateValueSize, uint32(len(blob))).u32(uapi.MapCreateMaxEntries, 1)
 	signed := c.Loader.Scheme != 0
 	if signed && c.Scenario != simkernel.NonExclusive && c.Scenario != simkernel.StaleHash {
 		hash := sha256.Sum256(insns)
 		if c.Scenario == simkernel.WrongProgram {
 			hash[0] ^= 1
 		}
-		create.bytes(80, hash[:]).u32(88, sha256.Size)
+		create.bytes(uapi.MapCreateExclProgHash, hash[:]).u32(uapi.MapCreateExclProgHashSize, sha256.Size)
 	}
-	m, err := create.call(cmdMapCreate)
+	m, err := create.call(uapi.CmdMapCreate)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		return "", ErrNoBPF
 	}
@@ -109,11 +122,12 @@ func real(c Case) (string, error) {
 		return outcome("host", err)
 	}
 	defer unix.Close(m)
-	if _, err := (&attr{}).u32(0, uint32(m)).bytes(8, make([]byte, 4)).bytes(16, blob).call(cmdMapUpdateElem); err != nil {
+	update := (&attr{}).u32(uapi.MapUpdateMapFD, uint32(m)).bytes(uapi.MapUpdateKey, make([]byte, 4)).bytes(uapi.MapUpdateValue, blob)
+	if _, err := update.call(uapi.CmdMapUpdateElem); err != nil {
 		return outcome("host", err)
 	}
 	if signed && c.Scenario != simkernel.NotFrozen {
-		if _, err := (&attr{}).u32(0, uint32(m)).call(cmdMapFreeze); err != nil {
+		if _, err := (&attr{}).u32(uapi.MapFreezeMapFD, uint32(m)).call(uapi.CmdMapFreeze); err != nil {
 			return outcome("host", err)
 		}
 	}
@@ -128,14 +142,15 @@ func real(c Case) (string, error) {
 		}
 	}
 	fds := byteOrder.AppendUint32(nil, uint32(m))
-	load := progLoad(insns).bytes(120, fds)
+	load := progLoad(insns).bytes(uapi.ProgLoadFDArray, fds)
 	if c.Signature != nil {
-		load.bytes(152, c.Signature).u32(160, uint32(len(c.Signature))).u32(164, 0xffffffff&uint32(keyring))
+		load.bytes(uapi.ProgLoadSignature, c.Signature).u32(uapi.ProgLoadSignatureSize, uint32(len(c.Signature))).
+			u32(uapi.ProgLoadKeyringID, 0xffffffff&uint32(keyring))
 	}
 	if c.Loader.Scheme == bundle.Payload {
-		load.u32(148, 1)
+		load.u32(uapi.ProgLoadFDArrayCnt, 1)
 	}
-	prog, err := load.call(cmdProgLoad)
+	prog, err := load.call(uapi.CmdProgLoad)
 	if err != nil {
 		return outcome("load", err)
 	}
@@ -170,26 +185,27 @@ func outcome(stage string, err error) (string, error) {
 }
 
 func progLoad(insns []byte) *attr {
-	const syscallProg, sleepable = 31, 1 << 4
-	return (&attr{}).u32(0, syscallProg).u32(4, uint32(len(insns)/insn.Size)).bytes(8, insns).bytes(16, []byte("Dual BSD/GPL\x00")).u32(44, sleepable)
+	return (&attr{}).u32(uapi.ProgLoadType, uint32(uapi.ProgTypeSyscall)).u32(uapi.ProgLoadFlags, uint32(uapi.ProgFlagSleepable)).
+		u32(uapi.ProgLoadInsnCnt, uint32(len(insns)/insn.Size)).bytes(uapi.ProgLoadInsns, insns).
+		bytes(uapi.ProgLoadLicense, []byte("Dual BSD/GPL\x00"))
 }
 
 func run(prog int, ctx []byte) (int32, error) {
-	a := (&attr{}).u32(0, uint32(prog)).u32(40, uint32(len(ctx))).bytes(48, ctx)
-	_, err := a.call(cmdProgRun)
-	return int32(byteOrder.Uint32(a.b[4:])), err
+	a := (&attr{}).u32(runProgFD, uint32(prog)).u32(runCtxSize, uint32(len(ctx))).bytes(runCtx, ctx)
+	_, err := a.call(uapi.CmdProgRun)
+	return int32(byteOrder.Uint32(a.b[runRetval:])), err
 }
 
 // haveHashed is BPF_OBJ_GET_INFO_BY_FD with a place for the hash.
 func haveHashed(m int) error {
-	info := make([]byte, 104) // struct bpf_map_info, up to hash_size
+	mapInfo := make([]byte, mapInfoEnd)
 	hash := make([]byte, sha256.Size)
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	pin.Pin(&hash[0])
-	byteOrder.PutUint64(info[88:], uint64(uintptr(unsafe.Pointer(&hash[0]))))
-	byteOrder.PutUint32(info[96:], sha256.Size)
-	_, err := (&attr{}).u32(0, uint32(m)).u32(4, uint32(len(info))).bytes(8, info).call(cmdGetInfo)
+	byteOrder.PutUint64(mapInfo[mapInfoHash:], uint64(uintptr(unsafe.Pointer(&hash[0]))))
+	byteOrder.PutUint32(mapInfo[mapInfoHashSize:], sha256.Size)
+	_, err := (&attr{}).u32(infoFD, uint32(m)).u32(infoSize, uint32(len(mapInfo))).bytes(info, mapInfo).call(uapi.CmdObjGetInfoByFD)
 	return err
 }
 
@@ -198,7 +214,7 @@ func rewrite(m, off int) error {
 	prog, err := progLoad(insn.Append(nil, byteOrder,
 		insn.Insn{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapValue, Imm: int32(m)}, insn.Insn{Imm: int32(off)},
 		insn.Insn{Op: insn.LoadB, Dst: insn.R2, Src: insn.R1}, insn.Insn{Op: 0xa7, Dst: insn.R2, Imm: 1}, // r2 ^= 1
-		insn.Insn{Op: insn.StoreB, Dst: insn.R1, Src: insn.R2}, mov(0), exit)).call(cmdProgLoad)
+		insn.Insn{Op: insn.StoreB, Dst: insn.R1, Src: insn.R2}, mov(0), exit)).call(uapi.CmdProgLoad)
 	if err != nil {
 		return err
 	}
