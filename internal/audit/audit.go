@@ -116,6 +116,10 @@ func Audit(scheme bundle.Scheme, order binary.ByteOrder, insns, blob []byte) []F
 		return a.sorted()
 	}
 	a.Flow = flow.New(order, decoded, blob)
+	if a.Incomplete {
+		a.add(Malformed, -1, "nothing is proven: there are too many ways through the comparisons")
+		return a.sorted()
+	}
 	for p, s := range a.States {
 		a.check(p, s)
 	}

@@ -59,7 +59,9 @@ func (a *auditor) behaviour(b *bundle.Bundle) trace.Content {
 		a.add(Fails, -1, "%v", err)
 		return nil
 	}
-	res := simkernel.Run(l, simkernel.Options{})
+	// A loader without loops, as all generators make them, ends after as many steps as it has instructions.
+	steps := max(1<<14, 2*len(l.Insns)/bundle.InsnSize)
+	res := simkernel.Run(l, simkernel.Options{Config: simkernel.Config{MaxSteps: steps}})
 	a.misbehaves(res, "")
 	if res.Errno != 0 || res.Fault != nil {
 		if res.Fault == nil {
@@ -69,7 +71,7 @@ func (a *auditor) behaviour(b *bundle.Bundle) trace.Content {
 	}
 	a.describes(b, res)
 	// All that is looked up is in modules, so that there is more to lose.
-	modules := simkernel.Config{Lookup: func(string, uint32) (string, bool) { return "module", true }}
+	modules := simkernel.Config{MaxSteps: steps, Lookup: func(string, uint32) (string, bool) { return "module", true }}
 	for n := 1; ; n++ {
 		modules.FailCall = n
 		res := simkernel.Run(l, simkernel.Options{Config: modules})

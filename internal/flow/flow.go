@@ -162,9 +162,15 @@ type Flow struct {
 	Insns []insn.Insn
 	// States are what is known at every point that can be reached.
 	States map[Point]*State
+	// Incomplete says that there are more points than New follows, so that States is not all of them.
+	Incomplete bool
 
 	expect [uapi.BPFMapExcl + uapi.BPFMapExclSize]byte // what struct bpf_map should begin with
 }
+
+// maxPoints bounds how many points New follows, beyond two for each instruction. Loaders that compare byte by byte have 34 ways to
+// reach an instruction, one after the other; conditions that skip each other's comparisons double them with each.
+const maxPoints = 1 << 14
 
 // New follows a program's paths. The instructions must be ones of which Check says nothing. Its blob says what the checks should
 // compare with.
@@ -182,6 +188,10 @@ func New(order binary.ByteOrder, insns []insn.Insn, blob []byte) *Flow {
 	f.States = map[Point]*State{start: first}
 	work := []Point{start}
 	for len(work) > 0 {
+		if len(f.States) > maxPoints+2*len(insns) {
+			f.Incomplete = true
+			break
+		}
 		p := work[len(work)-1]
 		work = work[:len(work)-1]
 		for _, e := range f.Step(p) {

@@ -129,7 +129,7 @@ func (m *machine) mapCreate(a *attr, ev *Event) int64 {
 		case err != nil:
 			return EFAULT.ret()
 		}
-		mp.ExclProgHash = bytes.Clone(hash)
+		mp.ExclProgHash = m.clone(hash)
 	} else if n != 0 {
 		return EINVAL.ret()
 	}
@@ -201,7 +201,7 @@ func (m *machine) mapUpdate(a *attr, ev *Event) int64 {
 		m.fault("the value for %s: %v", describe(mp), err)
 		return 0
 	}
-	u.Key, u.Value = bytes.Clone(key), bytes.Clone(value)
+	u.Key, u.Value = m.clone(key), m.clone(value)
 	m.region(a.u64(updateKey), uint64(len(key)), fmt.Sprintf("key %x", key))
 	m.region(a.u64(updateValue), uint64(len(value)), fmt.Sprintf("value of %q[%x]", mp.Name, key))
 	ev.Update = u
@@ -279,7 +279,7 @@ func (m *machine) btfLoad(a *attr, addr uint64, ev *Event) int64 {
 		m.fault("the BTF: %v", err)
 		return 0
 	}
-	btf := &BTF{Raw: bytes.Clone(raw)}
+	btf := &BTF{Raw: m.clone(raw)}
 	m.region(a.u64(btfData), uint64(len(raw)), "BTF")
 	ev.BTF = btf
 	if len(raw) < btfHeaderSize || m.k.order().Uint16(raw) != btfMagic || !a.zeroFrom(btfEnd) {
@@ -324,7 +324,7 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 		m.fault("the instructions of %s: %v", describe(p), err)
 		return 0
 	}
-	p.Insns = bytes.Clone(raw)
+	p.Insns = m.clone(raw)
 	m.region(a.u64(progInsns), uint64(len(raw)), fmt.Sprintf("instructions of %q", p.Name))
 	var ok bool
 	if p.License, ok = m.mem.cstring(a.u64(progLicense), licenseLen); !ok {
@@ -355,7 +355,7 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 			m.fault("the %s of %s: %v", r.what, describe(p), err)
 			return 0
 		}
-		r.to.Data = bytes.Clone(data)
+		r.to.Data = m.clone(data)
 		m.region(a.u64(r.addr), uint64(len(data)), fmt.Sprintf("%s of %q", r.what, p.Name))
 	}
 	if fd := a.s32(progBTFFD); fd != 0 || p.FuncInfo.Count+p.LineInfo.Count+p.Relocation.Count > 0 {

@@ -51,6 +51,7 @@ func (m *machine) event(kind EventKind, mayFail bool) *Event {
 		ev.N = m.calls
 	}
 	m.res.Events = append(m.res.Events, ev)
+	m.keep(callSize)
 	return ev
 }
 
@@ -106,6 +107,9 @@ func (m *machine) symbolName(addr, size uint64) (string, Errno) {
 		return "", EINVAL
 	}
 	if len(b) <= 1 || b[len(b)-1] != 0 {
+		return "", EINVAL
+	}
+	if m.keep(len(b)); m.err != nil {
 		return "", EINVAL
 	}
 	name, _, _ := strings.Cut(string(b), "\x00")
@@ -198,6 +202,9 @@ func (m *machine) tracePrintk(r [5]uint64) int64 {
 	b, err := m.mem.read(r[0], uint64(uint32(r[1])))
 	if err != nil {
 		m.fault("the format: %v", err)
+		return 0
+	}
+	if m.keep(len(b)); m.err != nil {
 		return 0
 	}
 	format, ok := strings.CutSuffix(string(b), "\x00")

@@ -147,7 +147,7 @@ func (k *Kernel) runInto(res *Result, l *loader) {
 	if err != nil {
 		panic(err) // load decoded them too
 	}
-	m := &machine{k: k, insns: insns, second: secondSlots(insns), res: res, ctxFD: map[int]int{}}
+	m := &machine{k: k, insns: insns, second: secondSlots(insns), res: res, ctxFD: map[int]int{}, blobSize: int(l.meta.ValueSize)}
 	m.mem.order = k.order()
 	m.mem.add(&region{name: "ctx", base: ctxBase, data: res.Ctx, wrote: func(off, size int) {
 		if size == 4 {

@@ -3,6 +3,7 @@ package simkernel_test
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -399,6 +400,25 @@ func TestFromBundle(t *testing.T) {
 }
 
 // FuzzRun looks for panics, in the interpreter and in what decodes attributes.
+// A loader of some lines that goes in circles does not fill the memory of the machine that looks at it.
+func TestCircles(t *testing.T) {
+	load := sys(uapi.CmdBTFLoad, 0, 32)
+	insns := concat(
+		[]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreDW, Dst: insn.R1, Src: insn.R1}}, // the BTF is the blob
+		load,
+		[]insn.Insn{{Op: insn.Ja, Off: -int16(len(load)) - 1}, zero, exit},
+	)
+	l := small(insns...)
+	l.Blob = make([]byte, 1<<12)
+	binary.LittleEndian.PutUint32(l.Blob[16:], 1<<12)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	res := simkernel.Run(l, simkernel.Options{})
+	runtime.ReadMemStats(&after)
+	qt.Check(t, qt.ErrorMatches(res.Err(), "instruction .*: the calls so far have copied .* bytes: does it go in circles.*"))
+	qt.Check(t, qt.IsTrue(after.TotalAlloc-before.TotalAlloc < 256<<20), qt.Commentf("%d bytes", after.TotalAlloc-before.TotalAlloc))
+}
+
 func FuzzRun(f *testing.F) {
 	for _, name := range []string{"map-hash", "payload", "map-hash-be", "unsigned"} {
 		s := sample(f, name)

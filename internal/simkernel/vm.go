@@ -1,6 +1,7 @@
 package simkernel
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/bits"
@@ -15,6 +16,10 @@ const (
 	// maxSteps ends programs that do not end, unless Config says when. The largest loader that libbpf makes of the kernel's own selftests has some
 	// 8,000 instructions, and loaders do not loop.
 	maxSteps = 1 << 22
+	// maxKept bounds what a run copies, in bytes, beyond some times its blob.
+	maxKept = 32 << 20
+	// callSize is about what a call takes in the result, in bytes.
+	callSize = 512
 )
 
 // Fault is what a loader does wrong: no kernel would load or survive it, or it loses track of its descriptors.
@@ -61,10 +66,12 @@ type machine struct {
 	pc     int
 	frames []frame
 	calls  int
+	kept   int // bytes that the result takes, about
 	res    *Result
 	err    *Fault
 	// ctxFD is where in ctx the loader put numbers of 4 bytes, and the instruction that did.
-	ctxFD map[int]int
+	ctxFD    map[int]int
+	blobSize int
 }
 
 // fault records the first thing that goes wrong; the run ends after the instruction.
@@ -72,6 +79,22 @@ func (m *machine) fault(format string, args ...any) {
 	if m.err == nil {
 		m.err = &Fault{m.pc, m.insns[m.pc], fmt.Sprintf(format, args...)}
 	}
+}
+
+// keep counts what a run leaves in its result. A loader has each part of its blob copied once or twice, so one that goes far beyond
+// that goes in circles.
+func (m *machine) keep(n int) {
+	if m.kept += n; m.kept > maxKept+4*m.blobSize {
+		m.fault("the calls so far have copied %d bytes: does it go in circles?", m.kept)
+	}
+}
+
+// clone copies what the kernel would keep.
+func (m *machine) clone(b []byte) []byte {
+	if m.keep(len(b)); m.err != nil {
+		return nil
+	}
+	return bytes.Clone(b)
 }
 
 // get reads a register, which must have a value.
