@@ -268,6 +268,9 @@ func (r *reader) next() (t Type, err error) {
 	case Array:
 		t.Ref, t.Index, t.Extra = r.u32(), r.u32(), r.u32()
 	}
+	if (t.Kind == Var || t.Kind == Func) && t.Extra > Extern && r.err == nil {
+		return t, fmt.Errorf("%v %s has linkage %d", t.Kind, t.Name, t.Extra)
+	}
 	return t, r.err
 }
 

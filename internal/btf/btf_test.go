@@ -124,14 +124,31 @@ func TestParseExt(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	good, order := section(t, "../object/testdata/core.bpf.o", ".BTF")
 	for name, change := range map[string]func([]byte){
-		"magic":          func(b []byte) { b[0] = 0 },
-		"version":        func(b []byte) { b[2] = 9 },
-		"header":         func(b []byte) { order.PutUint32(b[4:], 1<<30) },
-		"types outside":  func(b []byte) { order.PutUint32(b[12:], 1<<30) },
-		"half a type":    func(b []byte) { order.PutUint32(b[12:], order.Uint32(b[12:])-4) },
-		"no strings":     func(b []byte) { order.PutUint32(b[20:], 0) },
-		"unknown kind":   func(b []byte) { order.PutUint32(b[headerLen+4:], 31<<24) },
-		"name outside":   func(b []byte) { order.PutUint32(b[headerLen:], 1<<30) },
+		"magic":         func(b []byte) { b[0] = 0 },
+		"version":       func(b []byte) { b[2] = 9 },
+		"header":        func(b []byte) { order.PutUint32(b[4:], 1<<30) },
+		"types outside": func(b []byte) { order.PutUint32(b[12:], 1<<30) },
+		"half a type":   func(b []byte) { order.PutUint32(b[12:], order.Uint32(b[12:])-4) },
+		"no strings":    func(b []byte) { order.PutUint32(b[20:], 0) },
+		"unknown kind":  func(b []byte) { order.PutUint32(b[headerLen+4:], 31<<24) },
+		"name outside":  func(b []byte) { order.PutUint32(b[headerLen:], 1<<30) },
+		"linkage": func(b []byte) {
+			s, err := Parse(good, order)
+			qt.Assert(t, qt.IsNil(err))
+			last := int(s.Find(Func, "on_exec"))
+			at := headerLen
+			for id := 1; id < last; id++ { // the records before
+				m := len(s.Types[id].Members) * memberLen(s.Types[id].Kind)
+				switch s.Types[id].Kind {
+				case Int, Var, DeclTag:
+					m = 4
+				case Array:
+					m = 12
+				}
+				at += 12 + m
+			}
+			order.PutUint32(b[at+4:], uint32(Func)<<24|3)
+		},
 		"type reference": func(b []byte) { order.PutUint32(b[headerLen+8:], 1<<30) },
 	} {
 		b := append([]byte{}, good...)

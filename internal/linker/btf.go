@@ -184,8 +184,11 @@ func (m *merger) dataSections() ([]btf.Type, error) {
 			}
 			if of.Extra == btf.Global { // the compiler leaves its place to the symbol table
 				g := m.globals[of.Name]
-				if g == nil {
-					return nil, o.errorf("variable "+of.Name, "has no symbol")
+				if g == nil || g.object != o { // another's would be dropped
+					return nil, o.errorf("variable "+of.Name, "is defined by the BTF and by no symbol")
+				}
+				if int(g.symbol.Section) != at {
+					return nil, o.errorf("variable "+of.Name, "is in section %s for its BTF and in %s for its symbol", t.Name, m.sectionOf(g))
 				}
 				v.Offset = g.symbol.Value
 			}

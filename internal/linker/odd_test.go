@@ -107,6 +107,14 @@ func TestOddObjects(t *testing.T) {
 			func(f *file) { f.section(".relsyscall", func(h *elf.Section64) { h.Type = uint32(elf.SHT_RELA) }) }},
 		{"half a relocation", `section .relsyscall: 159 bytes, not a multiple of 16`,
 			func(f *file) { f.section(".relsyscall", func(h *elf.Section64) { h.Size-- }) }},
+		{"a variable without a symbol", `variable counted: is defined by the BTF and by no symbol`,
+			func(f *file) { f.symbol("counted", func(s *elf.Sym64) { s.Name++ }) }},
+		{"a variable elsewhere", `variable counted: is in section .bss for its BTF and in .rodata for its symbol`,
+			func(f *file) {
+				var section uint16
+				f.symbol("limit", func(s *elf.Sym64) { section = s.Shndx })
+				f.symbol("counted", func(s *elf.Sym64) { s.Shndx = section })
+			}},
 		{"an odd alignment", `section .maps: is aligned to 3, not a power of two`,
 			func(f *file) { f.section(".maps", func(h *elf.Section64) { h.Addralign = 3 }) }},
 		{"type information to be loaded", `section .BTF: is to be loaded \(SHF_ALLOC\): .*`,

@@ -1,7 +1,9 @@
 package bpf
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +32,7 @@ func TestScanIncludes(t *testing.T) {
 		{"open strings end with the line", "#error don't\n#include \"a.h\"\n", `2:"a.h"`},
 		{"slashes in names", "#include \"a//b.h\"\n", `1:"a//b.h"`},
 		{"continued", "#inc\\\nlude \\\r\n \"a.h\"\n#include \"b.h\"\n", `1:"a.h" 4:"b.h"`},
+		{"continued tokens", "/\\\n* no *\\\n/#include \"a.h\"\n/\\\n/ #include \"b.h\"\nchar *s = \"\\\\\n\"/*\";\n#include \"c.h\"\n", `1:"a.h" 8:"c.h"`},
 		{"continued macro", "#define X \\\n#include \"a.h\"\n#include \"b.h\"\n", `3:"b.h"`},
 
 		{"condition", "#ifdef X\n#include \"a.h\"\n#else\n#include \"b.h\"\n#endif\n#include \"c.h\"\n", `2:"a.h"? 4:"b.h"? 6:"c.h"`},
@@ -76,15 +79,45 @@ func TestSpecs(t *testing.T) {
 	}
 }
 
+// FuzzScanIncludes scans anything. To a C compiler a backslash before the end of a line is nothing, wherever it stands, and so is
+// a comment in place of a blank: neither changes what is included.
 func FuzzScanIncludes(f *testing.F) {
-	f.Add([]byte("#if X\n#include \"a.h\" /*\n\\\n*/ '\\"))
-	f.Fuzz(func(t *testing.T, src []byte) {
-		last := 0
-		for _, i := range scanIncludes("f.h", src) {
-			if i.line <= last || i.path == "" {
-				t.Fatalf("%+v after line %d", i, last)
+	for _, src := range []string{
+		"#if X\n#include \"a.h\" /*\n\\\n*/ '\\", "#ifndef A_H\n#define A_H\n#include <a.h> // b\n#endif\n", "/*/*/#include \"a.h\"", "'\"'\n#include<a>",
+		"#if !defined(__bpf__)\n#else\n#include \"\\\\a.h\"\n#elif 1\n#endif\r\n",
+	} {
+		for at := range uint16(8) {
+			f.Add([]byte(src), at*5)
+		}
+	}
+	f.Fuzz(func(t *testing.T, src []byte, at uint16) {
+		if len(src) > 1<<14 {
+			return
+		}
+		found := scanIncludes("f.h", src)
+		last, lines := 0, 1+bytes.Count(src, []byte("\n"))
+		for _, i := range found {
+			if i.line <= last || i.line > lines || i.path == "" || strings.ContainsAny(i.path, "\n\"") && !i.angled || i.angled && strings.Contains(i.path, ">") {
+				t.Fatalf("%+v after line %d of %d", i, last, lines)
 			}
 			last = i.line
 		}
+		n := int(at) % (len(src) + 1)
+		if n > 0 && (src[n-1] == '\\' || src[n-1] == '\r') || n < len(src) && src[n] == '\r' {
+			return // it would take another line's end apart
+		}
+		spliced := slices.Concat(src[:n], []byte("\\\n"), src[n:])
+		if got, want := names(scanIncludes("f.h", spliced)), names(found); got != want {
+			t.Fatalf("with a line continued at byte %d: %s, before: %s\n%q", n, got, want, spliced)
+		}
 	})
+}
+
+// names is what is included.
+func names(includes []include) string {
+	var s strings.Builder
+	for _, i := range includes {
+		fmt.Fprintf(&s, "%v optional=%t\n", i, i.optional)
+	}
+	return s.String()
 }

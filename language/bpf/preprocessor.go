@@ -24,18 +24,19 @@ func preprocessorLines(src []byte) iter.Seq2[int, string] {
 func logicalLines(src []byte) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		var (
-			text    []byte
-			line    = 1 // here
-			start   = 1 // of text
-			comment bool
-			quote   byte // the string or character that is open, or 0
+			joined, joins = joinLines(src)
+			text          []byte
+			line          = 1 // here
+			start         = 1 // of text
+			comment       bool
+			quote         byte // the string or character that is open, or 0
 		)
-		for len(src) > 0 {
-			c := src[0]
+		for i := 0; i < len(joined); i++ {
+			for len(joins) > 0 && joins[0] <= i {
+				joins, line = joins[1:], line+1
+			}
+			c, rest := joined[i], joined[i:]
 			switch {
-			case continued(src) > 0:
-				src, line = src[continued(src):], line+1
-				continue
 			case c == '\n':
 				// A string ends with its line. A comment that does not joins the lines.
 				line++
@@ -46,29 +47,27 @@ func logicalLines(src []byte) iter.Seq2[int, string] {
 					text, start, quote = text[:0], line, 0
 				}
 			case comment:
-				if bytes.HasPrefix(src, []byte("*/")) {
+				if bytes.HasPrefix(rest, []byte("*/")) {
 					comment = false
-					src = src[1:]
+					i++
 				}
 			case quote != 0:
 				text = append(text, c)
-				if c == '\\' && len(src) > 1 && src[1] != '\n' {
-					text = append(text, src[1])
-					src = src[1:]
+				if c == '\\' && len(rest) > 1 && rest[1] != '\n' {
+					text = append(text, rest[1])
+					i++
 				} else if c == quote {
 					quote = 0
 				}
-			case bytes.HasPrefix(src, []byte("/*")):
+			case bytes.HasPrefix(rest, []byte("/*")):
 				comment = true
 				text = append(text, ' ')
-				src = src[1:]
-			case bytes.HasPrefix(src, []byte("//")):
-				for len(src) > 1 && src[1] != '\n' {
-					if n := continued(src[1:]); n > 0 {
-						src, line = src[n:], line+1
-					} else {
-						src = src[1:]
-					}
+				i++
+			case bytes.HasPrefix(rest, []byte("//")):
+				if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+					i += end - 1
+				} else {
+					i = len(joined)
 				}
 			default:
 				if c == '"' || c == '\'' {
@@ -76,10 +75,22 @@ func logicalLines(src []byte) iter.Seq2[int, string] {
 				}
 				text = append(text, c)
 			}
-			src = src[1:]
 		}
 		yield(start, string(text))
 	}
+}
+
+// joinLines removes each backslash that an end of line follows, with that, as the first thing that C does. It returns where in the
+// result lines were joined.
+func joinLines(src []byte) (joined []byte, joins []int) {
+	for len(src) > 0 {
+		if n := continued(src); n > 0 {
+			src, joins = src[n:], append(joins, len(joined))
+			continue
+		}
+		joined, src = append(joined, src[0]), src[1:]
+	}
+	return joined, joins
 }
 
 // continued returns the length of the backslash and the end of line that src starts with, or 0.
