@@ -230,7 +230,7 @@ func (a *auditor) checkCall(p flow.Point, s *flow.State) {
 	fn := uapi.Helper(a.Insns[p.PC].Imm)
 	n, ok := fn.Args()
 	if !ok {
-		a.add(UnknownHelper, p.PC, "no loader needs helper %d", int32(fn))
+		a.add(UnknownHelper, p.PC, "no loader needs %v", fn)
 	}
 	for r := insn.R1; r < insn.R1+n; r++ {
 		switch s.Reg(uint8(r)).Kind {

@@ -44,7 +44,7 @@ func TestBundle(t *testing.T) {
 		{"a map's size", func(b *bundle.Bundle) { b.Maps[3].MaxEntries++ }, Misdescribed, "map events: entries 4096, and the bundle says 4097"},
 		{"a map's place", func(b *bundle.Bundle) { b.Maps[0].Ctx = b.Programs[0].Ctx }, Misdescribed, "map first: the loader leaves no map at 52 in the context"},
 		{"a map less", func(b *bundle.Bundle) { b.Maps = b.Maps[1:] }, Misdescribed, "the loader leaves 9 descriptors, the bundle tells of 8"},
-		{"a program's kind", func(b *bundle.Bundle) { program(b, "probe").Type = 2 }, Misdescribed, "program probe: type 31, and the bundle says 2"},
+		{"a program's kind", func(b *bundle.Bundle) { program(b, "probe").Type = 2 }, Misdescribed, "program probe: type syscall, and the bundle says kprobe"},
 		{"a program's place", func(b *bundle.Bundle) { program(b, "probe").Ctx = b.Maps[0].Ctx }, Misdescribed, "program probe: the loader leaves no program at 24 in the context"},
 		{"a target", func(b *bundle.Bundle) { program(b, "on_exec").AttachTo = "sched_switch" }, Misdescribed,
 			`program on_exec: target sched_process_exec, and the bundle says sched_switch`},

@@ -1,6 +1,10 @@
 package insn
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
+)
 
 var (
 	aluOps = map[ALUOp]string{
@@ -95,7 +99,7 @@ func (i Insn) String() string {
 		case i.Op == Call && i.Src == PseudoKfunc:
 			return fmt.Sprintf("call kfunc %d", i.Imm)
 		case i.Op == Call:
-			return fmt.Sprintf("call helper %d", i.Imm)
+			return "call " + uapi.Helper(i.Imm).String()
 		case ok:
 			return fmt.Sprintf("if %s %s %s goto %+d", reg(i.Dst), name, src, i.Off)
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/go-quicktest/qt"
+
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 func TestString(t *testing.T) {
@@ -35,7 +37,8 @@ func TestString(t *testing.T) {
 		{Insn{JaLong, 0, 0, 0, 40000}, "gotol +40000"},
 		{Insn{JneX, R2, R3, 5, 0}, "if r2 != r3 goto +5"},
 		{Insn{JeqK32, R2, 0, 5, 1}, "if w2 == 1 goto +5"},
-		{Insn{Call, 0, 0, 0, 166}, "call helper 166"},
+		{Insn{Call, 0, 0, 0, int32(uapi.HelperSysBPF)}, "call bpf_sys_bpf"},
+		{Insn{Call, 0, 0, 0, 57}, "call helper 57"},
 		{Insn{Call, 0, PseudoCall, 0, 7}, "call +7"},
 		{Insn{Call, 0, PseudoKfunc, 0, 7}, "call kfunc 7"},
 		{Insn{Exit, 0, 0, 0, 0}, "exit"},

@@ -32,12 +32,12 @@ var helpers = map[Helper]struct {
 	HelperKallsymsLookupName: {"bpf_kallsyms_lookup_name", 4},
 }
 
-// String returns the helper's name, "bpf_sys_bpf", or "unknown(57)" for one that no loader calls.
+// String returns the helper's name, "bpf_sys_bpf", or "helper 57" for one that no loader calls.
 func (h Helper) String() string {
 	if known, ok := helpers[h]; ok {
 		return known.name
 	}
-	return fmt.Sprintf("unknown(%d)", int32(h))
+	return fmt.Sprintf("helper %d", int32(h))
 }
 
 // Args returns how many arguments the helper takes. Of helpers that no loader calls it is not known.

@@ -48,7 +48,7 @@ func TestNames(t *testing.T) {
 		qt.Check(t, qt.Equals(name(199), "unknown(199)"))
 		qt.Check(t, qt.Equals(name(1<<32-1), "unknown(4294967295)"))
 	}
-	qt.Check(t, qt.Equals(uapi.Helper(57).String(), "unknown(57)"))
+	qt.Check(t, qt.Equals(uapi.Helper(57).String(), "helper 57"))
 	qt.Check(t, qt.IsTrue(uapi.CmdProgAssocStructOps.Known()))
 	qt.Check(t, qt.IsFalse((uapi.CmdProgAssocStructOps + 1).Known()))
 }
