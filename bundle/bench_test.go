@@ -15,3 +15,14 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCheckContract is what a load of a bundle in memory begins with.
+func BenchmarkCheckContract(b *testing.B) {
+	s := sample()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.CheckContract(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

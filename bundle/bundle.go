@@ -1,17 +1,21 @@
 // Package bundle is the file format that the build side and the run side share: one signed gen-loader for every
-// attestation scheme that a kernel may want, with the metadata map's contents and a description of what the loader
-// makes.
+// attestation scheme that a kernel may want, the metadata map's contents (the blob), and a contract that says what the
+// loaders make.
 //
 // A bundle file (".bpfl") is one CBOR data item in core deterministic encoding (RFC 8949, section 4.2.1), so equal
-// bundles are equal files. Decode takes nothing else: unknown fields, duplicate keys, other encodings of the same value,
-// trailing bytes and everything that points outside its container are errors. What a bundle says of itself is not
-// trusted: only the signature, which the kernel verifies, protects Insns and Blob.
+// bundles are equal files. Decode rejects everything else: unknown fields, duplicate keys, other encodings of the same
+// value, trailing bytes, and offsets that point outside their container.
+//
+// A signature covers a loader's instructions and the blob. The blob holds the digest of the contract, so the signature
+// covers the contract too, and Decode rejects a bundle whose contract has another digest. What the kernel has not
+// verified is still not trusted: whoever can write a bundle file can write a contract and a digest that match, and the
+// kernel then rejects the signature. Nothing protects a Signature's KeyID and Kind.
 package bundle
 
 import "crypto/sha256"
 
 // Version is the format's version, the only one that this package reads and writes.
-const Version = 1
+const Version = 2
 
 // Limits of the kernel that a bundle must keep, so that it fails at build time and not on a host.
 const (
@@ -30,81 +34,12 @@ const (
 
 // Bundle is a signed gen-loader: what a `.bpfl` file holds.
 type Bundle struct {
-	Object Object `cbor:"1,keyasint"`
-	// CtxSize is the size of the loader's context, in bytes.
-	CtxSize uint32 `cbor:"2,keyasint"`
-	// Maps and Programs are what the loader makes, in the order in which it does.
-	Maps     []Map     `cbor:"3,keyasint"`
-	Programs []Program `cbor:"4,keyasint"`
-	// BTF is where in Blob the object's type information is; its Size is 0 when there is none.
-	BTF Range `cbor:"5,keyasint"`
+	// Contract describes what the loaders make. Its digest is in Blob.
+	Contract `cbor:"1,keyasint"`
 	// Loaders holds at most one loader for each scheme, ordered by scheme.
-	Loaders []Loader `cbor:"6,keyasint"`
+	Loaders []Loader `cbor:"2,keyasint"`
 	// Blob is the metadata map's only value.
-	Blob []byte `cbor:"7,keyasint"`
-}
-
-// Object says what the loader was compiled from.
-type Object struct {
-	// Name is the object file's name, without folders.
-	Name string `cbor:"1,keyasint"`
-	// SHA256 is the digest of the object file.
-	SHA256 []byte `cbor:"2,keyasint"`
-	// BigEndian is set for objects made with -target bpfeb: the loader runs on such hosts only.
-	BigEndian bool `cbor:"3,keyasint"`
-	// License is what the object's license section says.
-	License string `cbor:"4,keyasint"`
-}
-
-// Range is a part of Blob, in bytes.
-type Range struct {
-	Offset uint32 `cbor:"1,keyasint"`
-	Size   uint32 `cbor:"2,keyasint"`
-}
-
-// Map describes a map that the loader creates. The numbers are those of BPF_MAP_CREATE (include/uapi/linux/bpf.h).
-type Map struct {
-	// Name is the map's name in the source; Kernel is what BPF_MAP_CREATE gets: cut to 15 bytes, and with the object's
-	// name before a data section's.
-	Name       string `cbor:"1,keyasint"`
-	Kernel     string `cbor:"2,keyasint"`
-	Type       uint32 `cbor:"3,keyasint"`
-	KeySize    uint32 `cbor:"4,keyasint"`
-	ValueSize  uint32 `cbor:"5,keyasint"`
-	MaxEntries uint32 `cbor:"6,keyasint"`
-	Flags      uint32 `cbor:"7,keyasint"`
-	Extra      uint64 `cbor:"8,keyasint"`
-	// Ctx is where in its context the loader leaves the map's descriptor (an s32), in bytes from the start.
-	Ctx uint32 `cbor:"9,keyasint"`
-	// Section is the data section (".rodata", ".data.x") that fills the map, or empty.
-	Section string `cbor:"10,keyasint"`
-	// Pinning is the map's LIBBPF_PIN_*: 0 none, 1 by name. The runtime pins after the load.
-	Pinning uint32 `cbor:"11,keyasint"`
-	// KeyType and ValueType are ids in the BTF, 0 for none. A data section's ValueType is its BTF_KIND_DATASEC.
-	KeyType   uint32 `cbor:"12,keyasint"`
-	ValueType uint32 `cbor:"13,keyasint"`
-	// Arena is where in Blob the variables of an arena are, which no loader can put there: the runtime does, at ArenaOffset in
-	// the arena's memory.
-	Arena       Range  `cbor:"14,keyasint"`
-	ArenaOffset uint64 `cbor:"15,keyasint"`
-}
-
-// Program describes a program that the loader loads. The numbers are those of BPF_PROG_LOAD.
-type Program struct {
-	// Name is the function's name in the source; the kernel gets its first 15 bytes.
-	Name string `cbor:"1,keyasint"`
-	// Section is the ELF section, which says what the program is for: "tp_btf/sched_process_exec".
-	Section            string `cbor:"2,keyasint"`
-	Type               uint32 `cbor:"3,keyasint"`
-	ExpectedAttachType uint32 `cbor:"4,keyasint"`
-	// Flags are BPF_F_*, such as BPF_F_SLEEPABLE.
-	Flags uint32 `cbor:"5,keyasint"`
-	// AttachTo is the kernel symbol or type that the program attaches to, where the section names one.
-	AttachTo string `cbor:"6,keyasint"`
-	// Insns is where in Blob the instructions are.
-	Insns Range `cbor:"7,keyasint"`
-	// Ctx is where in its context the loader leaves the program's descriptor (an s32), in bytes from the start.
-	Ctx uint32 `cbor:"8,keyasint"`
+	Blob []byte `cbor:"3,keyasint"`
 }
 
 // Loader is the program that makes the maps and loads the programs, for one scheme.
@@ -112,7 +47,7 @@ type Loader struct {
 	Scheme Scheme `cbor:"1,keyasint"`
 	// Insns are the instructions, as bytes in the object's byte order.
 	Insns      []byte      `cbor:"2,keyasint"`
-	Signatures []Signature `cbor:"3,keyasint"`
+	Signatures []Signature `cbor:"3,keyasint,omitempty"`
 }
 
 // Signature is one signer's signature of a loader.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"unsafe"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
@@ -20,12 +19,9 @@ func fillArena(fd int, m *bundle.Map, blob []byte) error {
 	if m.Arena.Size == 0 {
 		return nil
 	}
-	end := uint64(m.Arena.Offset) + uint64(m.Arena.Size)
+	data := blob[m.Arena.Offset:][:m.Arena.Size] // the contract's rules: m is an arena, and this is in the blob
 	size := uint64(m.MaxEntries) * uint64(os.Getpagesize())
-	if m.Type != uint32(ebpf.Arena) { // nothing but an arena is written to: what other maps hold is the loader's to say
-		return &mismatch{fmt.Sprintf("map %s has the variables of an arena, and is none", m.Name)}
-	}
-	if end > uint64(len(blob)) || m.ArenaOffset > size || uint64(m.Arena.Size) > size-m.ArenaOffset {
+	if m.ArenaOffset > size || uint64(m.Arena.Size) > size-m.ArenaOffset {
 		return &mismatch{fmt.Sprintf("the variables of arena %s lie outside of it", m.Name)}
 	}
 	// MAP_FIXED_NOREPLACE: never over what the process has there already.
@@ -34,6 +30,6 @@ func fillArena(fd int, m *bundle.Map, blob []byte) error {
 	if err != nil {
 		return fmt.Errorf("map arena %s into memory at %#x: %w", m.Name, m.Extra, err)
 	}
-	copy(unsafe.Slice((*byte)(unsafe.Add(at, m.ArenaOffset)), m.Arena.Size), blob[m.Arena.Offset:end])
+	copy(unsafe.Slice((*byte)(unsafe.Add(at, m.ArenaOffset)), m.Arena.Size), data)
 	return unix.MunmapPtr(at, uintptr(size)) // the kernel keeps the pages as long as the map
 }

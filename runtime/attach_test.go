@@ -23,6 +23,12 @@ import (
 // compiled is the bundle of an object of //tests/features, without some of its programs.
 func compiled(t *testing.T, name string, without ...string) *bundle.Bundle {
 	t.Helper()
+	return compiledWith(t, name, func(p *object.Program) { p.Autoload = p.Autoload && !slices.Contains(without, p.Name) })
+}
+
+// compiledWith is compiled after a change of each of the object's programs.
+func compiledWith(t *testing.T, name string, change func(*object.Program)) *bundle.Bundle {
+	t.Helper()
 	dir := filepath.Join("..", "internal", "object", "testdata")
 	if hostBigEndian() {
 		dir = filepath.Join(dir, "eb")
@@ -33,7 +39,7 @@ func compiled(t *testing.T, name string, without ...string) *bundle.Bundle {
 	o, err := object.Parse(file, raw, object.Options{})
 	qt.Assert(t, qt.IsNil(err))
 	for _, p := range o.Programs {
-		p.Autoload = p.Autoload && !slices.Contains(without, p.Name)
+		change(p)
 	}
 	b, err := loader.Compile(o, loader.Options{})
 	qt.Assert(t, qt.IsNil(err))
@@ -133,7 +139,7 @@ func TestAttachTargets(t *testing.T) {
 // Every program in the way is named, and Except takes it out of the way.
 func TestAttachExcept(t *testing.T) {
 	c := described(t, "socket", "syscall", "tc")
-	c.structOps = []bundle.Map{{Name: "ops", Type: uint32(ebpf.StructOpsMap)}}
+	c.structOps = []bundle.Map{{Name: "ops", MapAttributes: bundle.MapAttributes{Type: uint32(ebpf.StructOpsMap)}}}
 	c.Maps = map[string]*ebpf.Map{"ops": {}}
 	_, err := c.AttachAll()
 	qt.Check(t, qt.ErrorMatches(err, `attach program p socket \(section "socket"\): no attach target: use link.AttachSocketFilter with the socket
@@ -192,13 +198,12 @@ func tracefs() bool {
 
 func TestAttachAll(t *testing.T) {
 	needBPF(t)
-	b := compiled(t, "sections", trampolines...)
-	// Where a uprobe goes is not signed, and the test's own executable has no symbols.
-	for i := range b.Programs {
-		if b.Programs[i].Name == "on_uprobe_s" {
-			b.Programs[i].Section = "uprobe.s/libc.so.6:malloc+0"
+	b := compiledWith(t, "sections", func(p *object.Program) {
+		p.Autoload = p.Autoload && !slices.Contains(trampolines, p.Name)
+		if p.Name == "on_uprobe_s" { // the test's own executable has no symbols
+			p.Section = "uprobe.s/libc.so.6:malloc+0"
 		}
-	}
+	})
 	c, err := Load(t.Context(), b, unsigned()...)
 	qt.Assert(t, qt.IsNil(err))
 	t.Cleanup(func() { c.Close() })

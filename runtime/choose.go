@@ -4,6 +4,7 @@ package runtime
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -33,9 +34,6 @@ func choose(b *bundle.Bundle, types types, c *config) (*job, *LoadError) {
 	if b.Object.BigEndian != hostBigEndian() {
 		return nil, refuse(b, ErrWrongEndian, fmt.Sprintf("the object is %s, this host is %s", endianness(b.Object.BigEndian), endianness(hostBigEndian())),
 			"build the bundle for the platform that it runs on")
-	}
-	if err := check(b); err != nil {
-		return nil, refuse(b, bundle.ErrMalformed, err.Error(), "")
 	}
 	j := &job{bundle: b, unsigned: c.unsigned, keyrings: c.keyrings, certificate: c.certificate, logLevel: c.logLevel}
 	chooseLoader := j.chooseSigned
@@ -114,23 +112,14 @@ func (c *config) allows(s bundle.Scheme) bool {
 	return len(c.schemes) == 0 || slices.Contains(c.schemes, s)
 }
 
-// check holds a bundle that nobody decoded to what the later stages rely on.
-func check(b *bundle.Bundle) error {
-	if b.CtxSize < bundle.CtxHeaderSize || b.CtxSize > bundle.MaxCtx || len(b.Blob) == 0 {
-		return fmt.Errorf("a context of %d bytes, a blob of %d", b.CtxSize, len(b.Blob))
+// checkContract refuses a bundle in memory that is not as it was built. All stages act on what its contract says.
+func checkContract(b *bundle.Bundle) *LoadError {
+	err := b.CheckContract()
+	if errors.Is(err, bundle.ErrContract) {
+		return refuse(b, ErrTampered, err.Error(), "use the bundle as it was built")
 	}
-	for off := range descriptors(b) {
-		if off < bundle.CtxHeaderSize || uint64(off)+4 > uint64(b.CtxSize) {
-			return fmt.Errorf("a descriptor at %d, outside the context", off)
-		}
-	}
-	for _, l := range b.Loaders {
-		if _, err := l.Scheme.Attestation(); err != nil {
-			return err
-		}
-		if len(l.Insns) == 0 || len(l.Insns)%bundle.InsnSize != 0 {
-			return fmt.Errorf("a loader of %d bytes", len(l.Insns))
-		}
+	if err != nil {
+		return refuse(b, bundle.ErrMalformed, err.Error(), "")
 	}
 	return nil
 }

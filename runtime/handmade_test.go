@@ -32,11 +32,11 @@ const (
 
 // Where things are in the blob of a handmade loader, in bytes.
 const (
-	handMapAttr  = 0
-	handProgAttr = 72
-	handInsns    = 144
-	handLicense  = 160
-	handEnd      = 168
+	handMapAttr  = bundle.ContractSize
+	handProgAttr = handMapAttr + 72
+	handInsns    = handProgAttr + 72
+	handLicense  = handInsns + 16
+	handEnd      = handLicense + 8
 	handAttrSize = 72
 )
 
@@ -53,6 +53,8 @@ type handmade struct {
 	noEntries bool
 	// result is returned at once, if not 0.
 	result int32
+	// change changes the contract before the bundle is sealed and, for scheme map-hash, its digest baked in.
+	change func(*bundle.Contract)
 }
 
 // handName is what this process's handmade map and program are called, unlike those of others on the same machine.
@@ -146,21 +148,31 @@ func (h handmade) insns(blob []byte) []byte {
 
 // bundle makes a bundle of loaders for the schemes, or only for h's.
 func (h handmade) bundle(schemes ...bundle.Scheme) *bundle.Bundle {
-	blob := h.blob()
 	sum := sha256.Sum256([]byte("no object"))
 	b := &bundle.Bundle{
-		Object:  bundle.Object{Name: "handmade", SHA256: sum[:], BigEndian: hostBigEndian(), License: "GPL"},
-		CtxSize: 40, Blob: blob,
-		Maps: []bundle.Map{{Name: "counts", Kernel: handName(), Type: uint32(ebpf.Array), KeySize: 4, ValueSize: 8, MaxEntries: 3, Ctx: 24}},
-		Programs: []bundle.Program{{Name: handName(), Section: "socket", Type: uint32(ebpf.SocketFilter),
-			Insns: bundle.Range{Offset: handInsns, Size: 16}, Ctx: 28}},
+		Contract: bundle.Contract{
+			Object:  bundle.Object{Name: "handmade", SHA256: sum[:], BigEndian: hostBigEndian(), License: "GPL"},
+			CtxSize: 40,
+			Maps: []bundle.Map{{Name: "counts", Ctx: 24, MapAttributes: bundle.MapAttributes{
+				Kernel: handName(), Type: uint32(ebpf.Array), KeySize: 4, ValueSize: 8, MaxEntries: 3,
+			}}},
+			Programs: []bundle.Program{{Name: handName(), Section: "socket", Type: uint32(ebpf.SocketFilter),
+				Insns: bundle.Range{Offset: handInsns, Size: 16}, Ctx: 28}},
+		},
+		Blob: h.blob(),
+	}
+	if h.change != nil {
+		h.change(&b.Contract)
+	}
+	if err := b.Seal(); err != nil {
+		panic(err)
 	}
 	if len(schemes) == 0 {
 		schemes = []bundle.Scheme{h.scheme}
 	}
 	for _, s := range schemes {
 		h.scheme = s
-		b.Loaders = append(b.Loaders, bundle.Loader{Scheme: s, Insns: h.insns(blob)})
+		b.Loaders = append(b.Loaders, bundle.Loader{Scheme: s, Insns: h.insns(b.Blob)})
 	}
 	return b
 }

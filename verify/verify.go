@@ -33,6 +33,8 @@ var (
 	ErrScheme = signature.ErrScheme
 	// ErrHash: the digest algorithm is not an allowed one.
 	ErrHash = errors.New("digest algorithm not allowed")
+	// ErrContract: the bundle's contract, which says what its loaders make, is not the one that is signed.
+	ErrContract = bundle.ErrContract
 	// ErrOtherScheme: the signature is good, but it was made for the other scheme's bytes.
 	ErrOtherScheme = signature.ErrOtherScheme
 )
@@ -93,10 +95,13 @@ type Signature struct {
 	Signer *x509.Certificate
 }
 
-// Check returns nil if each loader of the bundle has a signature by one of the policy's signers that holds, and no
+// Check returns nil if the bundle's contract is the one that is signed, each loader of the bundle has a signature by one of the policy's signers that holds, and no
 // signature that claims to be by one of them does not. The report is returned with an error as well.
 func (p *Policy) Check(b *bundle.Bundle) (*Report, error) {
 	report := new(Report)
+	if err := b.CheckContract(); err != nil {
+		return report, err
+	}
 	for _, s := range p.Signers {
 		if err := p.checkSigner(s.Certificate); err != nil {
 			return report, fmt.Errorf("certificate %s: %w", name(s.Certificate), err)

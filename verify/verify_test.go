@@ -82,15 +82,18 @@ func (s *signer) sign(t *testing.T, b *bundle.Bundle, kind bundle.Kind, hash cry
 func small() *bundle.Bundle {
 	object := sha256.Sum256([]byte("object"))
 	exit := []byte{0x95, 0, 0, 0, 0, 0, 0, 0}
-	return &bundle.Bundle{
-		Object:  bundle.Object{Name: "small.bpf.o", SHA256: object[:]},
-		CtxSize: bundle.CtxHeaderSize,
+	b := &bundle.Bundle{
+		Contract: bundle.Contract{Object: bundle.Object{Name: "small.bpf.o", SHA256: object[:]}, CtxSize: bundle.CtxHeaderSize},
 		Loaders: []bundle.Loader{
 			{Scheme: bundle.MapHash, Insns: bytes.Repeat(exit, 2)},
 			{Scheme: bundle.Payload, Insns: bytes.Repeat(exit, 1)},
 		},
-		Blob: []byte("blob"),
+		Blob: make([]byte, bundle.ContractSize+8),
 	}
+	if err := b.Seal(); err != nil {
+		panic(err)
+	}
+	return b
 }
 
 func TestCheck(t *testing.T) {
@@ -139,7 +142,7 @@ func TestCheck(t *testing.T) {
 		{"another trusted", trusting(bob), by(alice), verify.ErrUntrusted},
 		{"not signed", trusting(alice), small(), verify.ErrUnsigned},
 		{"one loader not signed", trusting(alice), changed(by(alice), func(b *bundle.Bundle) { b.Loaders[1].Signatures = nil }), verify.ErrUnsigned},
-		{"other bytes", trusting(alice), changed(by(alice), func(b *bundle.Bundle) { b.Blob[0] ^= 1 }), verify.ErrBadSignature},
+		{"other bytes", trusting(alice), changed(by(alice), func(b *bundle.Bundle) { b.Blob[bundle.ContractSize] ^= 1 }), verify.ErrBadSignature},
 		{"other bytes, and a good signature", trusting(alice, bob), changed(by(alice, bob), func(b *bundle.Bundle) {
 			b.Loaders[0].Signatures[0].CMS = b.Loaders[0].Signatures[1].CMS
 		}), verify.ErrWrongCertificate},

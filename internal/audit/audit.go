@@ -87,6 +87,9 @@ func (f Finding) String() string {
 	if f.PC >= 0 {
 		where = fmt.Sprintf(" at instruction %d", f.PC)
 	}
+	if f.Scheme == 0 { // about the whole bundle
+		return fmt.Sprintf("%s: %s: %s", f.Severity, f.ID, f.Text)
+	}
 	return fmt.Sprintf("%s: %s: %v loader%s: %s", f.Severity, f.ID, f.Scheme, where, f.Text)
 }
 

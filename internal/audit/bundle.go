@@ -22,11 +22,16 @@ const (
 	Misdescribed ID = "misdescribed"
 	// SchemesDiffer: the loaders for the two schemes do not make the same.
 	SchemesDiffer ID = "schemes-differ"
+	// WrongContract: the bundle's contract is not the one that is signed.
+	WrongContract ID = "wrong-contract"
 )
 
 // Bundle looks at all loaders of a bundle, and at what they do on a simulated kernel: whether it is what the bundle says,
 // whether the loaders for both schemes do the same, and whether one that fails cleans up, whichever call fails.
 func Bundle(b *bundle.Bundle) []Finding {
+	if err := b.CheckContract(); err != nil {
+		return []Finding{{ID: WrongContract, Severity: Error, PC: -1, Text: err.Error()}}
+	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if b.Object.BigEndian {
 		order = binary.BigEndian
@@ -125,9 +130,6 @@ func (a *auditor) describes(b *bundle.Bundle, res *simkernel.Result) {
 		attachType, target := p.ExpectedAttachType, trace.Target(p)
 		if p.Attach == nil { // it is for who attaches it
 			target = d.AttachTo
-		}
-		if uapi.ProgType(p.Type) == uapi.ProgTypeStructOps { // which member of which table is the table's business
-			attachType, target = d.ExpectedAttachType, d.AttachTo
 		}
 		for _, f := range []struct {
 			what      string

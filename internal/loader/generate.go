@@ -1,8 +1,6 @@
 package loader
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 
@@ -53,7 +51,7 @@ func (c *compiler) planBTF() error {
 // layOut fills the blob: first what the loader's instructions write to, so that it lies close together, then what is only
 // pointed at.
 func (c *compiler) layOut() error {
-	c.blob.data = make([]byte, slotOffset(c.slots.total()))
+	c.blob.data = make([]byte, slotOffset(c.slots.total())) // Compile fills in the contract's digest at the end
 	for i := range c.slots.total() {
 		c.order.PutUint32(c.blob.data[slotOffset(i):], noFD&0xffffffff)
 	}
@@ -87,9 +85,6 @@ func (c *compiler) layOut() error {
 	}
 	c.layOutContents()
 	c.blob.add(nil, 8) // instructions and blob are hashed together: keep the end tidy
-	if len(c.blob.data) == 0 {
-		return errors.New("the object has neither maps nor programs")
-	}
 	if size := uint64(len(c.blob.data)) + c.blob.dropped; size > uint64(c.blob.limit) {
 		return fmt.Errorf("its data are %d bytes, and a map's value holds %d: split the object", size, c.blob.limit)
 	}
@@ -108,10 +103,10 @@ func (c *compiler) generate() error {
 		p.addLookupTargets()
 	}
 	code := &c.code
-	if len(c.blob.data) <= math.MaxInt16 {
-		code.loadBlob(regBlob, 0)
+	if first := int64(slotOffset(0)); int64(len(c.blob.data))-first <= math.MaxInt16 {
+		code.loadBlob(regBlob, first)
 	} else { // in the middle of what an instruction reaches
-		code.loadBlob(regBlob, math.MaxInt16&^7)
+		code.loadBlob(regBlob, first+math.MaxInt16&^7)
 	}
 	if c.btf != nil {
 		c.loadBTF()
@@ -185,7 +180,7 @@ func (c *compiler) point() {
 		}
 		if c.usesFDArray(p) {
 			if !haveFDArray {
-				code.address(fdArray, 0)
+				code.address(fdArray, slotOffset(0))
 				haveFDArray = true
 			}
 			code.store(insn.StoreDW, p.attr+uapi.ProgLoadFDArray, fdArray)
@@ -223,8 +218,8 @@ func (c *compiler) finish() error {
 		}
 	}
 	temps := slots.numTemps()
-	var base int64 // where both ways meet, the blob is addressed from here
-	if end := slotOffset(slots.total()); end > math.MaxInt16 {
+	base := int64(slotOffset(0)) // where both ways meet, the blob is addressed from here
+	if end := slotOffset(slots.total()); int64(end)-base > math.MaxInt16 {
 		base = int64(slotOffset(slots.firstTemp()))
 	}
 	over := -1
@@ -244,7 +239,7 @@ func (c *compiler) finish() error {
 		return err
 	}
 	code.emit(insn.Insn{Op: insn.MovX, Dst: result, Src: insn.R0})
-	code.loadBlob(regBlob, 0)
+	code.loadBlob(regBlob, int64(slotOffset(0)))
 	closeSlots(0, len(c.maps))
 	closeSlots(slots.ofProgram(0), slots.programs)
 	if temps > 0 {
@@ -255,36 +250,4 @@ func (c *compiler) finish() error {
 	}
 	code.emit(insn.Insn{Op: insn.MovX, Dst: insn.R0, Src: result}, insn.Insn{Op: insn.Exit})
 	return nil
-}
-
-// describe says what the loader makes.
-func (c *compiler) describe() *bundle.Bundle {
-	res := &bundle.Bundle{
-		Object: bundle.Object{
-			Name: c.obj.File, SHA256: c.obj.SHA256[:], License: c.obj.License,
-			BigEndian: c.order == binary.ByteOrder(binary.BigEndian),
-		},
-		Blob: c.blob.data, CtxSize: ctxOffset(len(c.maps) + len(c.programs)), BTF: c.btfRange,
-	}
-	for _, p := range c.maps {
-		key, value := c.mapTypes(&p.Map)
-		var arena bundle.Range
-		if p.data != 0 {
-			arena = bundle.Range{Offset: p.data, Size: uint32(len(p.Data))}
-		}
-		res.Maps = append(res.Maps, bundle.Map{
-			Name: p.Name, Kernel: p.KernelName, Type: uint32(p.Type), KeySize: p.KeySize, ValueSize: p.ValueSize,
-			MaxEntries: p.MaxEntries, Flags: uint32(p.Flags), Extra: p.Extra, Ctx: ctxOffset(p.index), Section: p.Section,
-			Pinning: p.Pinning, KeyType: key, ValueType: value, Arena: arena, ArenaOffset: uint64(p.DataOffset),
-		})
-	}
-	for _, p := range c.programs {
-		res.Programs = append(res.Programs, bundle.Program{
-			Name: p.Name, Section: p.Section, Type: uint32(p.Kind.Type), ExpectedAttachType: uint32(p.Kind.ExpectedAttachType),
-			Flags: uint32(p.Kind.Flags), AttachTo: p.Attach,
-			Insns: bundle.Range{Offset: p.insns, Size: uint32(len(p.Insns) * insn.Size)},
-			Ctx:   ctxOffset(len(c.maps) + p.index),
-		})
-	}
-	return res
 }

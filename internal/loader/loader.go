@@ -3,8 +3,8 @@
 //
 // A loader is one straight line of instructions; each call that fails goes to one clean-up at the end, which
 // closes every descriptor made so far. What does not depend on the running kernel is in the blob, ready-made; the
-// instructions only fill in addresses and descriptors. A descriptor has a slot at the blob's beginning, which doubles as the
-// fd_array of the programs' BPF_PROG_LOAD.
+// instructions only fill in addresses and descriptors. The blob begins with the digest of the bundle's contract. Then come slots
+// for the descriptors, which double as the fd_array of the programs' BPF_PROG_LOAD.
 //
 // The instructions differ between the schemes by their first few only: see attest.
 package loader
@@ -58,13 +58,19 @@ func (c *compiler) compile() (*bundle.Bundle, error) {
 			return nil, err
 		}
 	}
-	b := c.describe()
+	b := &bundle.Bundle{Contract: c.contract(), Blob: c.blob.data}
+	if err := b.Seal(); err != nil { // before attest hashes the blob
+		return nil, err
+	}
 	for _, s := range schemesInOrder(c.opts.Schemes) {
 		insns, err := c.loader(s)
 		if err != nil {
 			return nil, err
 		}
 		b.Loaders = append(b.Loaders, bundle.Loader{Scheme: s, Insns: insns})
+	}
+	if err := b.CheckContract(); err != nil { // the object may have names that a bundle cannot have
+		return nil, err
 	}
 	return b, nil
 }

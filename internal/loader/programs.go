@@ -107,10 +107,7 @@ func (c *compiler) layOutPrograms() {
 		a.u32(uapi.ProgLoadInsnCnt, uint32(len(p.Insns)))
 		a.u32(uapi.ProgLoadFlags, uint32(p.Kind.Flags))
 		a.name(uapi.ProgLoadName, p.Name)
-		a.u32(uapi.ProgLoadAttachType, uint32(p.Kind.ExpectedAttachType))
-		if m, ok := c.members[p.Program]; ok {
-			a.u32(uapi.ProgLoadAttachType, uint32(m.index))
-		}
+		a.u32(uapi.ProgLoadAttachType, c.attachType(p))
 		if p.attach != nil {
 			a.reserve(uapi.ProgLoadAttachBTFObjFD + 4)
 		}
@@ -131,6 +128,14 @@ func (c *compiler) layOutPrograms() {
 		}
 		p.attr, p.size = c.blob.add(a.data, 8), len(a.data)
 	}
+}
+
+// attachType is the program's expected attach type: that of a struct_ops program is the number of its member.
+func (c *compiler) attachType(p *programPlan) uint32 {
+	if m, ok := c.members[p.Program]; ok {
+		return uint32(m.index)
+	}
+	return uint32(p.Kind.ExpectedAttachType)
 }
 
 // usesFDArray says whether an instruction of p refers to a descriptor by its index.

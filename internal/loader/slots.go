@@ -10,7 +10,7 @@ import (
 // noFD is what an empty slot holds: closing it does nothing.
 const noFD = -1
 
-// slots is the table of descriptors at the blob's beginning. First come the maps, numbered as fd_array wants it; then
+// slots is the table of descriptors near the blob's beginning. First come the maps, numbered as fd_array wants it; then
 // what lookups found in modules' BTF, since a kernel function's is found through fd_array, too; then other temporary ones;
 // then the programs. A loader that succeeds closes the temporary ones, one that fails closes them all.
 type slots struct {
@@ -29,8 +29,10 @@ func (s *slots) ofLookup(i int) int  { return s.maps + i }
 func (s *slots) ofTemp(i int) int    { return s.maps + s.lookups + i }
 func (s *slots) ofProgram(i int) int { return s.maps + s.lookups + s.temps + i }
 
-// slotOffset is where in the blob a slot is.
-func slotOffset(index int) uint32 { return uint32(index) * 4 }
+// slotOffset is where in the blob a slot is. The slots come right behind the contract's digest.
+func slotOffset(index int) uint32 {
+	return bundle.ContractOffset + bundle.ContractSize + uint32(index)*4
+}
 
 // ctxOffset is where in its context a loader leaves a descriptor, the maps' first.
 func ctxOffset(index int) uint32 { return bundle.CtxHeaderSize + uint32(index)*4 }

@@ -34,7 +34,7 @@ type structOpsPlan struct {
 
 // structOpsFunc is a member of the table that is a program's descriptor.
 type structOpsFunc struct {
-	member  string
+	member  string // its name
 	off     uint32 // in data
 	program *object.Program
 }

@@ -37,6 +37,9 @@ type Attacher struct {
 // Attach adds the signatures, each after verifying that it is of the bundle's own bytes by the certificate's key. It
 // adds all or, with an error, none.
 func (a *Attacher) Attach(b *bundle.Bundle, attachments []Attachment) error {
+	if err := b.CheckContract(); err != nil {
+		return err
+	}
 	signatures := make(map[bundle.Scheme][]byte)
 	for _, at := range attachments {
 		scheme, der, err := a.match(b, at)

@@ -20,7 +20,7 @@ const ManifestName = "manifest.json"
 
 const (
 	manifestFormat  = "rules_bpf bytes to sign"
-	manifestVersion = 1
+	manifestVersion = 2
 )
 
 // hashes are the digest algorithms that a manifest has digests by.
@@ -28,11 +28,13 @@ var hashes = []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}
 
 // Manifest says what a folder of bytes to sign holds, and what they were made from.
 type Manifest struct {
-	Format  string           `json:"format"`
-	Version int              `json:"version"`
-	Object  ManifestObject   `json:"object"`
-	Blob    BytesSummary     `json:"blob"`
-	Loaders []ManifestLoader `json:"loaders"`
+	Format  string         `json:"format"`
+	Version int            `json:"version"`
+	Object  ManifestObject `json:"object"`
+	// Contract is the digest of the bundle's contract, in hexadecimal.
+	Contract string           `json:"contract"`
+	Blob     BytesSummary     `json:"blob"`
+	Loaders  []ManifestLoader `json:"loaders"`
 }
 
 // ManifestObject is the object file that the loaders were made from.
@@ -55,10 +57,11 @@ type ManifestLoader struct {
 // newManifest describes the bytes to sign of a bundle.
 func newManifest(b *bundle.Bundle) (*Manifest, error) {
 	m := &Manifest{
-		Format:  manifestFormat,
-		Version: manifestVersion,
-		Object:  ManifestObject{b.Object.Name, hex.EncodeToString(b.Object.SHA256)},
-		Blob:    digestOf(b.Blob),
+		Format:   manifestFormat,
+		Version:  manifestVersion,
+		Object:   ManifestObject{b.Object.Name, hex.EncodeToString(b.Object.SHA256)},
+		Contract: hex.EncodeToString(b.ContractDigest()),
+		Blob:     digestOf(b.Blob),
 	}
 	for i := range b.Loaders {
 		l := &b.Loaders[i]
@@ -120,6 +123,9 @@ func ParseManifest(data []byte) (*Manifest, error) {
 // WriteTBS writes the bytes to sign of a bundle into a folder, a file for each loader, and the manifest last: all of them,
 // or none.
 func WriteTBS(dir string, b *bundle.Bundle) error {
+	if err := b.CheckContract(); err != nil {
+		return err
+	}
 	m, err := newManifest(b)
 	if err != nil {
 		return err
@@ -171,6 +177,7 @@ func (m *Manifest) changes(b *bundle.Bundle) ([]string, error) {
 			differs("the instructions of the "+l.Scheme+" loader", m.Loaders[i].Instructions.SHA256, l.Instructions.SHA256)
 		}
 	}
+	differs("the contract", m.Contract, now.Contract)
 	differs("the metadata blob", m.Blob.SHA256, now.Blob.SHA256)
 	return list, nil
 }

@@ -36,6 +36,9 @@ func (id *Identity) Check(now time.Time) error {
 // Sign adds the identity's signature to each of the bundle's loaders, in the place of an earlier one by the same key. It
 // changes all of them or, with an error, none. The kind is what the key is for.
 func (id *Identity) Sign(b *bundle.Bundle, kind bundle.Kind) error {
+	if err := b.CheckContract(); err != nil {
+		return err
+	}
 	values, errs := make([][]byte, len(b.Loaders)), make([]error, len(b.Loaders))
 	sign := func(i int) {
 		var tbs []byte

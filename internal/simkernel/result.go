@@ -220,8 +220,11 @@ type Loader struct {
 	CtxSize int
 }
 
-// FromBundle takes a bundle's loader for a scheme.
+// FromBundle returns a bundle's loader for a scheme. It checks the bundle's contract.
 func FromBundle(b *bundle.Bundle, s bundle.Scheme) (Loader, error) {
+	if err := b.CheckContract(); err != nil {
+		return Loader{}, err
+	}
 	l := b.Loader(s)
 	if l == nil {
 		return Loader{}, fmt.Errorf("the bundle has no %v loader", s)

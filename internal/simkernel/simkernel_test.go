@@ -3,6 +3,8 @@ package simkernel_test
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -10,6 +12,8 @@ import (
 	"github.com/go-quicktest/qt"
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/loader"
+	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
@@ -390,8 +394,12 @@ func TestPrintk(t *testing.T) {
 }
 
 func TestFromBundle(t *testing.T) {
-	s := sample(t, "payload")
-	b := &bundle.Bundle{CtxSize: ctxSize, Blob: s.Blob, Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: s.Insns}}}
+	raw, err := os.ReadFile(filepath.Join("testdata", "sample-bpfel.o"))
+	qt.Assert(t, qt.IsNil(err))
+	obj, err := object.Parse("sample-bpfel.o", raw, object.Options{})
+	qt.Assert(t, qt.IsNil(err))
+	b, err := loader.Compile(obj, loader.Options{Schemes: []bundle.Scheme{bundle.Payload}})
+	qt.Assert(t, qt.IsNil(err))
 	l, err := simkernel.FromBundle(b, bundle.Payload)
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.Equals(outcome(simkernel.Run(l, simkernel.Options{})), "run ok"))

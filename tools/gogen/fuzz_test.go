@@ -57,20 +57,24 @@ func FuzzBundle(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, types []byte, name, section string, key, value uint32, program, programSection string) {
-		if len(types) > 1<<16 {
+		if len(types) == 0 || len(types) > 1<<16 {
 			return
 		}
+		const insns = bundle.ContractSize
 		b := &bundle.Bundle{
-			Object: bundle.Object{Name: name, SHA256: make([]byte, 32)}, CtxSize: bundle.CtxHeaderSize + 12,
-			Maps: []bundle.Map{
-				{Name: name, Section: section, KeyType: key, ValueType: value, Type: key, Ctx: bundle.CtxHeaderSize},
-				{Name: name + "_2", KeyType: value, ValueType: key, Ctx: bundle.CtxHeaderSize + 4},
+			Contract: bundle.Contract{
+				Object: bundle.Object{Name: "x.bpf.o", SHA256: make([]byte, 32)}, CtxSize: bundle.CtxHeaderSize + 12,
+				Maps: []bundle.Map{
+					{Name: name, Section: section, Ctx: bundle.CtxHeaderSize, MapAttributes: bundle.MapAttributes{KeyType: key, ValueType: value, Type: key}},
+					{Name: name + "_2", Ctx: bundle.CtxHeaderSize + 4, MapAttributes: bundle.MapAttributes{KeyType: value, ValueType: key}},
+				},
+				Programs: []bundle.Program{{Name: program, Section: programSection, Insns: bundle.Range{Offset: insns, Size: 8}, Ctx: bundle.CtxHeaderSize + 8}},
+				BTF:      bundle.Range{Offset: insns + 8, Size: uint32(len(types))},
 			},
-			Programs: []bundle.Program{{Name: program, Section: programSection, Insns: bundle.Range{Size: 8}, Ctx: bundle.CtxHeaderSize + 8}},
-			Loaders:  []bundle.Loader{{Scheme: bundle.Payload, Insns: make([]byte, 16)}},
-			Blob:     append(make([]byte, 8), types...),
-			BTF:      bundle.Range{Offset: 8, Size: uint32(len(types))},
+			Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: make([]byte, 16)}},
+			Blob:    append(make([]byte, insns+8), types...),
 		}
+		qt.Assert(t, qt.IsNil(b.Seal()))
 		data, err := bundle.Encode(b)
 		if err != nil {
 			return

@@ -86,13 +86,9 @@ type Objects struct {
 	collection *runtime.Collection
 }
 
-// Load loads the maps and programs by their signed loader; see runtime.Load.
+// Load loads the maps and programs by their signed loader; see runtime.LoadBytes.
 func Load(ctx context.Context, opts ...runtime.Option) (*Objects, error) {
-	b, err := Bundle()
-	if err != nil {
-		return nil, err
-	}
-	c, err := runtime.Load(ctx, b, opts...)
+	c, err := runtime.LoadBytes(ctx, file, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +135,9 @@ func (f field) Kind() string { return f.kind }
 
 // generate returns the source of a bundle's package.
 func generate(b *bundle.Bundle, pkg, embed string) ([]byte, error) {
+	if err := b.CheckContract(); err != nil {
+		return nil, err
+	}
 	if !fileName.MatchString(embed) {
 		return nil, fmt.Errorf("-embed %q: want the name of a file beside the package's source, without spaces, quotes or wildcards", embed)
 	}

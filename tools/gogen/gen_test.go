@@ -96,7 +96,9 @@ type mapOf struct {
 func build(t *testing.T, maps []mapOf, programs ...[2]string) *bundle.Bundle {
 	t.Helper()
 	var b btf.Builder
-	b2 := &bundle.Bundle{Object: bundle.Object{Name: "test.bpf.o", SHA256: make([]byte, 32), License: "GPL"}, CtxSize: bundle.CtxHeaderSize}
+	b2 := &bundle.Bundle{Contract: bundle.Contract{
+		Object: bundle.Object{Name: "test.bpf.o", SHA256: make([]byte, 32), License: "GPL"}, CtxSize: bundle.CtxHeaderSize,
+	}}
 	next := func() uint32 {
 		off := b2.CtxSize
 		b2.CtxSize += 4
@@ -111,16 +113,20 @@ func build(t *testing.T, maps []mapOf, programs ...[2]string) *bundle.Bundle {
 		return uint32(n)
 	}
 	for _, m := range maps {
-		b2.Maps = append(b2.Maps, bundle.Map{Name: m.name, Kernel: m.name, Type: uint32(m.typ), Section: m.section, Ctx: next(), KeyType: id(m.key), ValueType: id(m.value)})
+		b2.Maps = append(b2.Maps, bundle.Map{Name: m.name, Section: m.section, Ctx: next(), MapAttributes: bundle.MapAttributes{
+			Type: uint32(m.typ), KeyType: id(m.key), ValueType: id(m.value),
+		}})
 	}
 	raw, err := b.Marshal(nil, nil)
 	qt.Assert(t, qt.IsNil(err))
-	b2.Blob = append(make([]byte, 8), raw...)
-	b2.BTF = bundle.Range{Offset: 8, Size: uint32(len(raw))}
+	const insns = bundle.ContractSize
+	b2.Blob = append(make([]byte, insns+bundle.InsnSize), raw...)
+	b2.BTF = bundle.Range{Offset: insns + bundle.InsnSize, Size: uint32(len(raw))}
 	for _, p := range programs {
-		b2.Programs = append(b2.Programs, bundle.Program{Name: p[0], Section: p[1], Type: uint32(ebpf.Tracing), Insns: bundle.Range{Size: 8}, Ctx: next()})
+		b2.Programs = append(b2.Programs, bundle.Program{Name: p[0], Section: p[1], Type: uint32(ebpf.Tracing), Insns: bundle.Range{Offset: insns, Size: bundle.InsnSize}, Ctx: next()})
 	}
 	b2.Loaders = []bundle.Loader{{Scheme: bundle.Payload, Insns: make([]byte, 16)}}
+	qt.Assert(t, qt.IsNil(b2.Seal()))
 	data, err := bundle.Encode(b2)
 	qt.Assert(t, qt.IsNil(err))
 	b2, err = bundle.Decode(data)
@@ -160,7 +166,7 @@ func TestGolden(t *testing.T) {
 				&btf.Var{Name: "names", Type: &btf.Array{Index: u32, Type: char, Nelems: 4}, Linkage: btf.GlobalVar},
 				&btf.Var{Name: "opaque_one", Type: opaque, Linkage: btf.GlobalVar},
 				&btf.Var{Name: "nameless", Type: &btf.Struct{Size: 4, Members: []btf.Member{{Name: "x", Type: u32}}}, Linkage: btf.GlobalVar})},
-		}, [2]string{"on_exec", "tp_btf/sched_process_exec"}, [2]string{"exec", "fentry/x\n// not a comment"}),
+		}, [2]string{"on_exec", "tp_btf/sched_process_exec"}, [2]string{"exec", "fentry/x */ // not code"}),
 		"programs": build(t, nil, [2]string{"drop", "xdp"}),
 		"maps":     build(t, []mapOf{{name: "events", typ: ebpf.RingBuf}}),
 		"empty":    build(t, nil),
@@ -200,15 +206,15 @@ func TestCollision(t *testing.T) {
 	}
 }
 
-// What a bundle says of itself is not trusted: it may not write the Go code.
+// Nobody has verified a signature when Go code is generated, so nothing that a bundle says can become code: the contract's rules
+// forbid such names, and those in the type information are checked or quoted.
 func TestHostileNames(t *testing.T) {
 	evil := "x\"; func init() { panic(1) } //\n*/ func init() { panic(2) }\n"
 	b := build(t, []mapOf{
-		{name: evil, typ: ebpf.Array, key: &btf.Struct{Name: evil, Size: 4, Members: []btf.Member{{Name: evil, Type: u32}}}},
-		{name: ".bss", typ: ebpf.Array, section: evil, key: u32, value: section(evil, &btf.Var{Name: evil, Type: u32, Linkage: btf.GlobalVar},
+		{name: "evil", typ: ebpf.Array, key: &btf.Struct{Name: evil, Size: 4, Members: []btf.Member{{Name: evil, Type: u32}}}},
+		{name: ".bss", typ: ebpf.Array, section: ".bss", key: u32, value: section(evil, &btf.Var{Name: evil, Type: u32, Linkage: btf.GlobalVar},
 			&btf.Var{Name: "e", Type: &btf.Enum{Name: evil + "e", Size: 4, Values: []btf.EnumValue{{Name: evil, Value: 1}}}, Linkage: btf.GlobalVar})},
-	}, [2]string{evil + "p", evil})
-	b.Object.Name = evil
+	}, [2]string{"p", "x\"; func init() { panic(1) } // */ func init() { panic(2) }"})
 	src, err := generate(b, "p", "p.bpfl")
 	qt.Assert(t, qt.IsNil(err))
 	file, err := parser.ParseFile(token.NewFileSet(), "", src, 0)
@@ -219,6 +225,26 @@ func TestHostileNames(t *testing.T) {
 		}
 		return true
 	})
+
+	for _, change := range []func(*bundle.Contract){
+		func(c *bundle.Contract) { c.Object.Name = evil }, func(c *bundle.Contract) { c.Maps[0].Name = evil },
+		func(c *bundle.Contract) { c.Maps[1].Section = evil }, func(c *bundle.Contract) { c.Programs[0].Name = evil },
+		func(c *bundle.Contract) { c.Programs[0].Section = evil },
+	} {
+		b := build(t, []mapOf{{name: "m", typ: ebpf.Array}, {name: ".bss", typ: ebpf.Array, section: ".bss"}}, [2]string{"p", "xdp"})
+		change(&b.Contract)
+		qt.Assert(t, qt.IsNil(b.Seal()))
+		_, err := generate(b, "p", "p.bpfl")
+		qt.Check(t, qt.ErrorIs(err, bundle.ErrMalformed))
+	}
+}
+
+// No code is generated for a contract that is not the one that is signed.
+func TestContract(t *testing.T) {
+	b := build(t, []mapOf{{name: "allow", typ: ebpf.Array}, {name: "deny", typ: ebpf.Array}})
+	b.Maps[0].Name, b.Maps[1].Name = b.Maps[1].Name, b.Maps[0].Name
+	_, err := generate(b, "p", "p.bpfl")
+	qt.Check(t, qt.ErrorIs(err, bundle.ErrContract))
 }
 
 func TestBrokenBTF(t *testing.T) {
@@ -229,6 +255,7 @@ func TestBrokenBTF(t *testing.T) {
 
 	b = build(t, []mapOf{{name: "m", typ: ebpf.Array, key: u32}})
 	b.Maps[0].KeyType = 1000
+	qt.Assert(t, qt.IsNil(b.Seal()))
 	_, err = generate(b, "p", "p.bpfl")
 	qt.Check(t, qt.ErrorMatches(err, "map m: type 1000: .*"))
 }

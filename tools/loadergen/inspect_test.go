@@ -24,26 +24,32 @@ import (
 func smallBundle(t *testing.T, leak bool) string {
 	t.Helper()
 	le := binary.LittleEndian
-	blob := make([]byte, 72)
-	le.PutUint32(blob[0:], 2) // an array
-	le.PutUint32(blob[4:], 4)
-	le.PutUint32(blob[8:], 8)
-	le.PutUint32(blob[12:], 1)
-	copy(blob[28:], "numbers")
+	blob := make([]byte, bundle.ContractSize+72)
+	attr := blob[bundle.ContractSize:]
+	le.PutUint32(attr[0:], 2) // an array
+	le.PutUint32(attr[4:], 4)
+	le.PutUint32(attr[8:], 8)
+	le.PutUint32(attr[12:], 1)
+	copy(attr[28:], "numbers")
 	insns := []insn.Insn{
 		{Op: insn.MovX, Dst: insn.R6, Src: insn.R1},
-		{Op: insn.MovK, Dst: insn.R1}, {Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, {}, {Op: insn.MovK, Dst: insn.R3, Imm: 72},
+		{Op: insn.MovK, Dst: insn.R1}, {Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, {Imm: bundle.ContractSize}, {Op: insn.MovK, Dst: insn.R3, Imm: 72},
 		{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)}, {Op: insn.JsltK, Dst: insn.R0, Off: 2},
 		{Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 24}, {Op: insn.MovK, Dst: insn.R0}, {Op: insn.Exit},
 	}
 	if leak {
 		insns[7] = insn.Insn{Op: insn.Ja}
 	}
-	data, err := bundle.Encode(&bundle.Bundle{
-		Object: bundle.Object{Name: "small.bpf.o", SHA256: make([]byte, 32), License: "GPL"}, CtxSize: 28, Blob: blob,
-		Maps:    []bundle.Map{{Name: "numbers", Kernel: "numbers", Type: uint32(uapi.MapTypeArray), KeySize: 4, ValueSize: 8, MaxEntries: 1, Ctx: bundle.CtxHeaderSize}},
+	b := &bundle.Bundle{
+		Contract: bundle.Contract{
+			Object: bundle.Object{Name: "small.bpf.o", SHA256: make([]byte, 32), License: "GPL"}, CtxSize: 28,
+			Maps: []bundle.Map{{Name: "numbers", Ctx: bundle.CtxHeaderSize, MapAttributes: bundle.MapAttributes{Kernel: "numbers", Type: uint32(uapi.MapTypeArray), KeySize: 4, ValueSize: 8, MaxEntries: 1}}},
+		},
+		Blob:    blob,
 		Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: insn.Append(nil, le, insns...)}},
-	})
+	}
+	qt.Assert(t, qt.IsNil(b.Seal()))
+	data, err := bundle.Encode(b)
 	qt.Assert(t, qt.IsNil(err))
 	path := filepath.Join(t.TempDir(), "small.bpfl")
 	qt.Assert(t, qt.IsNil(os.WriteFile(path, data, 0o644)))
@@ -62,7 +68,7 @@ func TestTrace(t *testing.T) {
 	out, err := inspect("trace", path)
 	qt.Assert(t, qt.IsNil(err))
 	qt.Check(t, qt.Equals(out, `payload loader
-host  metadata map of 72 bytes, exclusive to the loader
+host  metadata map of 104 bytes, exclusive to the loader
 host  freeze the metadata map
 host  load the loader, 10 instructions, signed with the map's contents
 kern  the metadata map is exclusive to the loader and frozen: ok

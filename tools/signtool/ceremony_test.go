@@ -110,14 +110,19 @@ func TestAttachSaysWhatChanged(t *testing.T) {
 			{"object and instructions", func(b *bundle.Bundle) {
 				b.Object.SHA256[0] ^= 1
 				b.Loaders[0].Insns[9] ^= 1
-			}, []string{"the object file small.bpf.o (", "the instructions of the map-hash loader ("}},
+			}, []string{"the object file small.bpf.o (", "the instructions of the map-hash loader (", "the contract ("}},
+			{"contract", func(b *bundle.Bundle) {
+				b.Maps[0].Pinning = 1
+				b.Loaders[0].Insns[9] ^= 1
+			}, []string{"the contract ("}},
 			{"instructions of payload", func(b *bundle.Bundle) { b.Loaders[1].Insns[9] ^= 1 }, []string{"the instructions of the payload loader ("}},
-			{"blob", func(b *bundle.Bundle) { b.Blob[0] ^= 1 }, []string{"the metadata blob ("}},
+			{"blob", func(b *bundle.Bundle) { b.Blob[bundle.ContractSize] ^= 1 }, []string{"the metadata blob ("}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				s.t = t
 				b := small()
 				c.change(b)
+				qt.Assert(t, qt.IsNil(b.Seal()))
 				args := []string{"attach", "-cert", key[1], "-in", s.bundle("changed.bpfl", b), "-out", s.path("out.bpfl"),
 					"-signature", filepath.Join(tbs, "map-hash.p7s"), "-signature", filepath.Join(tbs, "payload.p7s")}
 				s.fails(cli.ExitFailed, []string{"-signature", ".p7s", "-manifest"}, args...)
@@ -198,7 +203,7 @@ func TestSignTBSRefuses(t *testing.T) {
 		{"unknown scheme", edit(func(m *signing.Manifest) { m.Loaders[0].Scheme = "rot13" }), "rot13"},
 		{"twice the same scheme", edit(func(m *signing.Manifest) { m.Loaders[1] = m.Loaders[0] }), "two loaders"},
 		{"no loader", edit(func(m *signing.Manifest) { m.Loaders = nil }), "no loader"},
-		{"later version", edit(func(m *signing.Manifest) { m.Version = 2 }), "version"},
+		{"later version", edit(func(m *signing.Manifest) { m.Version = 3 }), "version"},
 		{"no manifest", func(t *testing.T, tbs string) {
 			qt.Assert(t, qt.IsNil(os.WriteFile(filepath.Join(tbs, "manifest.json"), []byte(`{"bytes": 1}`), 0o644)))
 		}, "manifest.json"},

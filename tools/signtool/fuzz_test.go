@@ -19,15 +19,19 @@ func FuzzInspect(f *testing.F) {
 	f.Add("a\nsigned by ff (production): good", "\x1b[2J", "\u202e", "\r", ^uint32(0), uint32(0), []byte("\n"), []byte(nil))
 	f.Fuzz(func(t *testing.T, name, program, section, license string, number, flags uint32, key, cms []byte) {
 		b := &bundle.Bundle{
-			Object: bundle.Object{Name: name, License: license, SHA256: make([]byte, 32), BigEndian: number%2 == 1}, CtxSize: bundle.CtxHeaderSize + 8,
-			Maps: []bundle.Map{{Name: name, Kernel: program, Section: section, Type: number, KeySize: number, ValueSize: flags,
-				MaxEntries: number, Flags: flags, Pinning: flags, Ctx: bundle.CtxHeaderSize}},
-			Programs: []bundle.Program{{Name: program, Section: section, AttachTo: license, Type: number, ExpectedAttachType: flags, Flags: flags,
-				Insns: bundle.Range{Size: 8}, Ctx: bundle.CtxHeaderSize + 4}},
+			Contract: bundle.Contract{
+				Object: bundle.Object{Name: name, License: license, SHA256: make([]byte, 32), BigEndian: number%2 == 1}, CtxSize: bundle.CtxHeaderSize + 8,
+				Maps: []bundle.Map{{Name: name, Section: section, Pinning: flags % 2, Ctx: bundle.CtxHeaderSize, MapAttributes: bundle.MapAttributes{
+					Type: number, KeySize: number, ValueSize: flags, MaxEntries: number, Flags: flags,
+				}}},
+				Programs: []bundle.Program{{Name: program, Section: section, AttachTo: license, Type: number, ExpectedAttachType: flags, Flags: flags,
+					Insns: bundle.Range{Offset: bundle.ContractSize, Size: 8}, Ctx: bundle.CtxHeaderSize + 4}},
+			},
 			Loaders: []bundle.Loader{{Scheme: bundle.MapHash, Insns: make([]byte, 16), Signatures: []bundle.Signature{{KeyID: key, Kind: "test", CMS: cms}}},
 				{Scheme: bundle.Payload, Insns: make([]byte, 16)}},
-			Blob: make([]byte, 8),
+			Blob: make([]byte, bundle.ContractSize+8),
 		}
+		qt.Assert(t, qt.IsNil(b.Seal()))
 		data, err := bundle.Encode(b)
 		if err != nil {
 			return

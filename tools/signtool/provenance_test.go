@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 
+	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
@@ -34,7 +35,7 @@ func TestProvenance(t *testing.T) {
 	qt.Assert(t, qt.StringContains(s.stdout.String(), `"provenance": {`))
 
 	other := small()
-	other.Blob[0] ^= 1
+	other.Blob[bundle.ContractSize] ^= 1
 	s.fails(cli.ExitFailed, []string{"-provenance", "not of this bundle", "small/blob"}, "inspect", "-provenance", s.path("1.json"), s.bundle("other.bpfl", other))
 	s.fails(cli.ExitUsage, []string{"-material"}, "provenance", "-material", "x", "-in", unsigned, "-out", s.path("3.json"))
 	s.fails(cli.ExitUsage, []string{"-kconfig", "NAME=VALUE"}, "provenance", "-kconfig", "CONFIG_HZ", "-in", unsigned, "-out", s.path("3.json"))

@@ -141,17 +141,23 @@ func (s *tool) files() []string {
 // small returns a bundle that is well-formed and no more.
 func small() *bundle.Bundle {
 	object := sha256.Sum256([]byte("object"))
-	return &bundle.Bundle{
-		Object:   bundle.Object{Name: "small.bpf.o", SHA256: object[:], License: "GPL"},
-		CtxSize:  32,
-		Maps:     []bundle.Map{{Name: "events", Kernel: "events", Type: uint32(uapi.MapTypeRingBuf), MaxEntries: 4096, Ctx: 24}},
-		Programs: []bundle.Program{{Name: "prog", Section: "socket", Type: uint32(uapi.ProgTypeSocketFilter), Insns: bundle.Range{Offset: 8, Size: 16}, Ctx: 28}},
+	b := &bundle.Bundle{
+		Contract: bundle.Contract{
+			Object:   bundle.Object{Name: "small.bpf.o", SHA256: object[:], License: "GPL"},
+			CtxSize:  32,
+			Maps:     []bundle.Map{{Name: "events", MapAttributes: bundle.MapAttributes{Kernel: "events", Type: uint32(uapi.MapTypeRingBuf), MaxEntries: 4096}, Ctx: 24}},
+			Programs: []bundle.Program{{Name: "prog", Section: "socket", Type: uint32(uapi.ProgTypeSocketFilter), Insns: bundle.Range{Offset: 40, Size: 16}, Ctx: 28}},
+		},
 		Loaders: []bundle.Loader{
 			{Scheme: bundle.MapHash, Insns: bytes.Repeat([]byte{0x95, 0, 0, 0, 0, 0, 0, 0}, 3)},
 			{Scheme: bundle.Payload, Insns: bytes.Repeat([]byte{0x95, 0, 0, 0, 0, 0, 0, 0}, 2)},
 		},
-		Blob: []byte("metadata of the loader: two instructions and more"),
+		Blob: append(make([]byte, bundle.ContractSize), "metadata of the loader: two instructions and more"...),
 	}
+	if err := b.Seal(); err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // openssl runs openssl in the folder, or skips the test.
@@ -417,7 +423,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"wrong certificate", ecdsaCert, func(*bundle.Bundle) {}, []string{"map-hash loader", "payload loader", "not signed by a trusted key"}},
 		{"instruction of map-hash", rsaCert, func(b *bundle.Bundle) { b.Loaders[0].Insns[9] ^= 1 }, []string{"map-hash loader", "of other bytes"}},
 		{"instruction of payload", rsaCert, func(b *bundle.Bundle) { b.Loaders[1].Insns[9] ^= 1 }, []string{"payload loader", "of other bytes"}},
-		{"blob", rsaCert, func(b *bundle.Bundle) { b.Blob[0] ^= 1 }, []string{"payload loader", "of other bytes"}},
+		{"blob", rsaCert, func(b *bundle.Bundle) { b.Blob[bundle.ContractSize] ^= 1 }, []string{"payload loader", "of other bytes"}},
 		{"truncated", rsaCert, func(b *bundle.Bundle) {
 			s := &b.Loaders[0].Signatures[0]
 			s.CMS = s.CMS[:len(s.CMS)-1]
@@ -640,6 +646,7 @@ func TestInspect(t *testing.T) {
 			b := signed(t)
 			b.Loaders[1].Signatures[0].CMS = []byte("damaged")
 			b.Maps[0].Flags = uint32(uapi.MapFlagMmapable) | 1<<31 // of which only one has a name
+			qt.Assert(t, qt.IsNil(b.Seal()))
 			s.ok(append(append([]string{"inspect"}, c.args...), s.bundle("b.bpfl", b))...)
 			golden := filepath.Join("testdata", c.golden)
 			if os.Getenv("UPDATE_GOLDEN") != "" {

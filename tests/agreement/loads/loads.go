@@ -7,6 +7,7 @@ package loads
 import (
 	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	_ "embed"
 	"errors"
@@ -14,10 +15,10 @@ import (
 	"io/fs"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
-	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
@@ -53,16 +54,20 @@ func Cases(files fs.FS) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := &signing.Identity{Signer: key.(*rsa.PrivateKey), Certificate: cert, Hash: crypto.SHA256}
 	var list []Case
 	add := func(name string, l simkernel.Loader) error {
 		var signature []byte
 		if l.Scheme != 0 {
 			b := &bundle.Bundle{Blob: l.Blob, Loaders: []bundle.Loader{{Scheme: l.Scheme, Insns: l.Insns}}}
-			if err := id.Sign(b, bundle.KindTest); err != nil {
+			tbs, err := b.SignedBytes(&b.Loaders[0])
+			if err != nil {
 				return err
 			}
-			signature = b.Loaders[0].Signatures[0].CMS
+			digest := sha256.Sum256(tbs) // bpftool's loaders have no contract that signing.Identity would check
+			signature, err = cms.Sign(key.(*rsa.PrivateKey), cert, crypto.SHA256, digest[:])
+			if err != nil {
+				return err
+			}
 		}
 		for _, s := range simkernel.Scenarios {
 			suffix := ""

@@ -124,10 +124,14 @@ func TestLibbpf(t *testing.T) {
 }
 
 func TestBroken(t *testing.T) {
-	b := &bundle.Bundle{Blob: []byte{1}, Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: make([]byte, 8)}}}
+	b := &bundle.Bundle{
+		Contract: bundle.Contract{Object: bundle.Object{Name: "x.bpf.o", SHA256: make([]byte, 32)}, CtxSize: bundle.CtxHeaderSize},
+		Blob:     make([]byte, bundle.ContractSize), Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: make([]byte, 8)}},
+	}
+	qt.Assert(t, qt.IsNil(b.Seal()))
 	_, err := Text(b)
 	qt.Check(t, qt.ErrorMatches(err, "payload loader: instruction 0: .*"))
-	b.Loaders[0].Insns = make([]byte, 7)
+	b.Object.Name = "y.bpf.o"
 	_, err = Text(b)
-	qt.Check(t, qt.ErrorMatches(err, "payload loader: .*"))
+	qt.Check(t, qt.ErrorIs(err, bundle.ErrContract))
 }

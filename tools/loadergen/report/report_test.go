@@ -72,7 +72,8 @@ func TestHTML(t *testing.T) {
 func TestBad(t *testing.T) {
 	b, cert := sample(t)
 	b.Blob[len(b.Blob)-9] ^= 1
-	b.Object.Name = `<script>alert("x")</script>`
+	b.Object.Name = `<script>alert("x")`
+	qt.Assert(t, qt.IsNil(b.Seal()))
 	text := html(t, b, Options{Signers: []*x509.Certificate{cert}})
 	qt.Check(t, qt.StringContains(text, "The audit fails: do not sign this"))
 	qt.Check(t, qt.StringContains(text, "wrong-digest"))

@@ -11,14 +11,14 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 )
 
+// small is a bundle as far as a statement is about it.
 func small() *bundle.Bundle {
 	object := sha256.Sum256([]byte("object"))
 	exit := []byte{0x95, 0, 0, 0, 0, 0, 0, 0}
 	return &bundle.Bundle{
-		Object:  bundle.Object{Name: "small.bpf.o", SHA256: object[:]},
-		CtxSize: bundle.CtxHeaderSize,
-		Loaders: []bundle.Loader{{Scheme: bundle.MapHash, Insns: exit}, {Scheme: bundle.Payload, Insns: exit}},
-		Blob:    []byte("blob"),
+		Contract: bundle.Contract{Object: bundle.Object{Name: "small.bpf.o", SHA256: object[:]}, CtxSize: bundle.CtxHeaderSize},
+		Loaders:  []bundle.Loader{{Scheme: bundle.MapHash, Insns: exit}, {Scheme: bundle.Payload, Insns: exit}},
+		Blob:     []byte("blob"),
 	}
 }
 
