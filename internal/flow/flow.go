@@ -232,7 +232,10 @@ func (f *Flow) Step(p Point) []Edge {
 	case insn.ClassLDX:
 		s.set(in.Dst, s.load(in))
 	case insn.ClassST, insn.ClassSTX:
-		if at := s.Reg(in.Dst); at.Kind == StackPtr {
+		if in.Mode() == insn.ModeAtomic {
+			s.stack = nil
+			s.set(in.Src, Value{Kind: Anything})
+		} else if at := s.Reg(in.Dst); at.Kind == StackPtr {
 			v := Value{Kind: Constant, N: int64(in.Imm)}
 			if in.Class() == insn.ClassSTX {
 				v = s.Reg(in.Src)

@@ -90,12 +90,20 @@ func Successors(in insn.Insn, pc int, list []int) []int {
 // known says whether an instruction is one that loaders are made of: no subprograms, atomic operations, or loads of other
 // things than the metadata map.
 func known(in insn.Insn) bool {
+	if in.Dst > insn.R10 || in.Src > insn.R10 {
+		return false
+	}
 	switch in.Class() {
 	case insn.ClassLD:
-		return in.IsLoadImm64() && (in.Src == insn.PseudoNone || in.Src == insn.PseudoMapIdx || in.Src == insn.PseudoMapIdxValue)
+		return in.Dst < insn.R10 && in.IsLoadImm64() && (in.Src == insn.PseudoNone || in.Src == insn.PseudoMapIdx || in.Src == insn.PseudoMapIdxValue)
 	case insn.ClassLDX:
-		return in.Mode() == insn.ModeMem || in.Mode() == insn.ModeMemSX && in.MemSize() != 8
-	case insn.ClassST, insn.ClassSTX:
+		return in.Dst < insn.R10 && (in.Mode() == insn.ModeMem || in.Mode() == insn.ModeMemSX && in.MemSize() != 8)
+	case insn.ClassSTX:
+		if in.Mode() == insn.ModeAtomic {
+			return in.Imm == insn.AtomicXchg && in.MemSize() >= 4 && in.Src < insn.R10
+		}
+		fallthrough
+	case insn.ClassST:
 		return in.Mode() == insn.ModeMem
 	case insn.ClassALU, insn.ClassALU64:
 		return in.ALUOp() <= insn.ALUEnd && in.Dst < insn.R10

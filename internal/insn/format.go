@@ -68,6 +68,9 @@ func (i Insn) String() string {
 		case ModeMem:
 			return fmt.Sprintf("%s = r%d", mem(i.Dst), i.Src)
 		case ModeAtomic:
+			if i.Imm == AtomicXchg {
+				return fmt.Sprintf("r%d = exchange %s, r%d", i.Src, mem(i.Dst), i.Src)
+			}
 			return fmt.Sprintf("atomic(%#x) %s, r%d", i.Imm, mem(i.Dst), i.Src)
 		}
 	case ClassALU, ClassALU64:

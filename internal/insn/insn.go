@@ -29,12 +29,16 @@ const (
 	StoreW  = 0x63 // *(u32 *)(dst + off) = src
 	StoreB  = 0x73
 	StoreDW = 0x7b
+	AtomicW = 0xc3 // Imm says what is done: AtomicXchg
 	StoreIW = 0x62 // *(u32 *)(dst + off) = imm
 	StoreIH = 0x6a
 	StoreIB = 0x72
 
 	AddK = 0x07
 	AddX = 0x0f
+	OrX  = 0x4f
+	XorK = 0xa7
+	XorX = 0xaf
 	RshK = 0x77
 	MovK = 0xb7
 	MovX = 0xbf
@@ -61,6 +65,10 @@ const (
 	PseudoMapIdx      = 5 // imm = index into fd_array
 	PseudoMapIdxValue = 6 // the same; the second slot's imm is an offset into the map's first value
 )
+
+// AtomicXchg is the immediate of an atomic exchange (BPF_XCHG, which has BPF_FETCH in it, include/uapi/linux/bpf.h):
+// src = exchange(dst + off, src).
+const AtomicXchg = 0xe1
 
 // What a Call's Src says of its immediate.
 const (

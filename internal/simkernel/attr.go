@@ -103,7 +103,7 @@ func (m *machine) mapCreate(a *attr, ev *Event) int64 {
 	}
 	kernelValue := a.u32(createKernelValue)
 	if mp.KeyType|mp.ValueType|kernelValue != 0 {
-		if mp.BTF, e = get[*BTF](&m.k.fds, a.s32(createBTFFD)); e != 0 {
+		if mp.BTF, e = own[*BTF](m, a.s32(createBTFFD)); e != 0 {
 			return e.ret()
 		}
 	}
@@ -117,7 +117,7 @@ func (m *machine) mapCreate(a *attr, ev *Event) int64 {
 		}
 	}
 	if mp.Type == mapArrayOfMaps || mp.Type == mapHashOfMaps {
-		if mp.Inner, e = get[*Map](&m.k.fds, a.s32(createInnerMapFD)); e != 0 {
+		if mp.Inner, e = own[*Map](m, a.s32(createInnerMapFD)); e != 0 {
 			return e.ret()
 		}
 	}
@@ -185,7 +185,7 @@ func (mp *Map) elemSize(flags uint64) uint64 {
 }
 
 func (m *machine) mapUpdate(a *attr, ev *Event) int64 {
-	mp, e := get[*Map](&m.k.fds, a.s32(updateMapFD))
+	mp, e := own[*Map](m, a.s32(updateMapFD))
 	if e != 0 {
 		return e.ret()
 	}
@@ -214,9 +214,9 @@ func (m *machine) mapUpdate(a *attr, ev *Event) int64 {
 	}
 	switch mp.Type {
 	case mapProgArray:
-		u.Prog, e = get[*Prog](&m.k.fds, fd())
+		u.Prog, e = own[*Prog](m, fd())
 	case mapArrayOfMaps, mapHashOfMaps:
-		u.Map, e = get[*Map](&m.k.fds, fd())
+		u.Map, e = own[*Map](m, fd())
 		if e == 0 && u.Map.ExclProgHash != nil {
 			e = ENOTSUPP
 		}
@@ -247,7 +247,7 @@ func (m *machine) structOpsProgs(value []byte) map[int]*Prog {
 		if word == 0 || word > 1<<20 {
 			continue
 		}
-		if p, e := get[*Prog](&m.k.fds, int32(word)); e == 0 {
+		if p, e := own[*Prog](m, int32(word)); e == 0 {
 			progs[off] = p
 			clear(value[off : off+8])
 		}
@@ -256,7 +256,7 @@ func (m *machine) structOpsProgs(value []byte) map[int]*Prog {
 }
 
 func (m *machine) mapFreeze(a *attr, ev *Event) int64 {
-	mp, e := get[*Map](&m.k.fds, a.s32(freezeMapFD))
+	mp, e := own[*Map](m, a.s32(freezeMapFD))
 	if e != 0 {
 		return e.ret()
 	}
@@ -359,7 +359,7 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 		m.region(a.u64(r.addr), uint64(len(data)), fmt.Sprintf("%s of %q", r.what, p.Name))
 	}
 	if fd := a.s32(progBTFFD); fd != 0 || p.FuncInfo.Count+p.LineInfo.Count+p.Relocation.Count > 0 {
-		if p.BTF, e = get[*BTF](&m.k.fds, fd); e != 0 {
+		if p.BTF, e = own[*BTF](m, fd); e != 0 {
 			return e.ret()
 		}
 	}
@@ -429,7 +429,7 @@ func (m *machine) resolve(p *Prog, fdArray uint64) Errno {
 		return int32(m.k.order().Uint32(b)), 0
 	}
 	mapRef := func(fd int32, value bool, off int32) (Ref, Errno) {
-		mp, e := get[*Map](&m.k.fds, fd)
+		mp, e := own[*Map](m, fd)
 		if e == 0 && value && uint32(off) >= max(mp.ValueSize, 1) && mp.Type != mapArena {
 			e = EINVAL
 		}
@@ -490,7 +490,7 @@ func (m *machine) resolve(p *Prog, fdArray uint64) Errno {
 }
 
 func (m *machine) linkCreate(a *attr, ev *Event) int64 {
-	p, e := get[*Prog](&m.k.fds, a.s32(linkProgFD))
+	p, e := own[*Prog](m, a.s32(linkProgFD))
 	if e != 0 {
 		return e.ret()
 	}
@@ -500,7 +500,7 @@ func (m *machine) linkCreate(a *attr, ev *Event) int64 {
 }
 
 func (m *machine) rawTracepointOpen(a *attr, ev *Event) int64 {
-	p, e := get[*Prog](&m.k.fds, a.s32(rawTracepointProgFD))
+	p, e := own[*Prog](m, a.s32(rawTracepointProgFD))
 	if e != 0 {
 		return e.ret()
 	}

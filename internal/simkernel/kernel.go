@@ -29,8 +29,8 @@ type Config struct {
 	Lookup func(name string, kind uint32) (module string, found bool)
 	// User is what bpf_copy_from_user can read, by address.
 	User map[uint64][]byte
-	// FirstFD is the lowest descriptor that is free.
-	FirstFD int
+	// Seed chooses the numbers of descriptors.
+	Seed uint64
 	// FailCall makes a loader's n-th call that may fail (Event.N) fail, with FailErrno or ENOMEM. 0 for none.
 	FailCall  int
 	FailErrno Errno
@@ -53,7 +53,7 @@ type symbolKey struct {
 
 // New boots a kernel.
 func New(cfg Config) *Kernel {
-	k := &Kernel{Config: cfg, fds: fdTable{cfg.FirstFD, map[int32]file{}}, symbols: map[symbolKey]*Symbol{}}
+	k := &Kernel{Config: cfg, fds: newFDTable(cfg.Seed), symbols: map[symbolKey]*Symbol{}}
 	for addr, data := range cfg.User {
 		k.user.add(&region{name: "user memory", base: addr, data: data})
 	}

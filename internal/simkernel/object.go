@@ -3,6 +3,7 @@ package simkernel
 import (
 	"crypto/sha256"
 	"fmt"
+	"math/rand/v2"
 )
 
 // Map is a BPF map, with what BPF_MAP_CREATE was told of it.
@@ -134,18 +135,44 @@ type file struct {
 
 // fdTable is a process' descriptors.
 type fdTable struct {
-	first int
-	open  map[int32]file
+	numbers *rand.Rand
+	open    map[int32]file
 }
 
-// add opens the lowest free descriptor.
+// maxFD is more than the largest descriptor: RLIMIT_NOFILE as root may set it (sysctl_nr_open).
+const maxFD = 1 << 20
+
+// firstFD is the first descriptor behind those of the standard streams.
+const firstFD = 3
+
+// stream is one of the standard streams, which every process has open.
+type stream struct{}
+
+func newFDTable(seed uint64) fdTable {
+	t := fdTable{rand.New(rand.NewPCG(seed, seed)), map[int32]file{}}
+	for fd := int32(1); fd < firstFD; fd++ { // 0 means none in many attributes
+		t.open[fd] = file{object: stream{}, host: true}
+	}
+	return t
+}
+
+// add opens a descriptor. Which one is the host's choice, so no loader can know.
 func (t *fdTable) add(f file) int32 {
-	for fd := int32(t.first); ; fd++ {
+	for {
+		fd := firstFD + t.numbers.Int32N(maxFD-firstFD)
 		if _, used := t.open[fd]; !used {
 			t.open[fd] = f
 			return fd
 		}
 	}
+}
+
+// own returns the object behind a descriptor that a loader names. It has to be one that the loader has opened in this run.
+func own[T any](m *machine, fd int32) (T, Errno) {
+	if f, open := m.k.fds.open[fd]; open && f.host {
+		m.fault("uses descriptor %d, which the host opened", fd)
+	}
+	return get[T](&m.k.fds, fd)
 }
 
 // get returns the object of type T behind a descriptor.

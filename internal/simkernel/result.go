@@ -110,6 +110,8 @@ type Result struct {
 	Descriptors map[int]any
 	// Leaks are the descriptors that the loader opened and left open without telling.
 	Leaks []*Fault
+	// Again is the second run's result, if one was asked for.
+	Again *Result
 
 	order   binary.ByteOrder
 	refused bool // the verifier would not have let it run

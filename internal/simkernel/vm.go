@@ -256,7 +256,8 @@ func (m *machine) loadX(in insn.Insn) {
 
 func (m *machine) storeX(in insn.Insn) {
 	size := uint64(in.MemSize())
-	if in.Mode() != insn.ModeMem {
+	exchange := in.Class() == insn.ClassSTX && in.Mode() == insn.ModeAtomic && in.Imm == insn.AtomicXchg && size >= 4
+	if in.Mode() != insn.ModeMem && !exchange {
 		m.fault("unknown instruction")
 		return
 	}
@@ -268,12 +269,24 @@ func (m *machine) storeX(in insn.Insn) {
 	if m.err != nil {
 		return
 	}
+	var old []byte
+	if exchange {
+		b, err := m.mem.read(addr, size)
+		if err != nil {
+			m.fault("exchange: %v", err)
+			return
+		}
+		old = bytes.Clone(b)
+	}
 	b, err := m.mem.write(addr, size)
 	if err != nil {
 		m.fault("store: %v", err)
 		return
 	}
 	store(m.k.order(), b, v)
+	if exchange {
+		m.set(in.Src, load(m.k.order(), old), 0)
+	}
 }
 
 // source is an instruction's second operand: a register or the sign-extended immediate.
@@ -306,7 +319,12 @@ func (m *machine) alu(in insn.Insn) {
 		m.fault("unknown instruction")
 		return
 	}
-	m.set(in.Dst, v, dst.from|src.from)
+	from := dst.from | src.from
+	if op == insn.ALUXor && from != 0 && (dst.from == 0 || src.from == 0) { // zero if they are equal
+		m.check(in, from, dst, src)
+		from = 0
+	}
+	m.set(in.Dst, v, from)
 }
 
 // compute is dst op src, on 64 or 32 bits. The offset field chooses variants: signed division, sign-extending moves.
@@ -495,7 +513,7 @@ func (m *machine) check(in insn.Insn, from field, dst, src reg) {
 	if dst.from == 0 {
 		got, want = want, got
 	}
-	if in.Class() == insn.ClassJMP32 {
+	if in.Class() == insn.ClassJMP32 || in.Class() == insn.ClassALU {
 		got, want = got&math.MaxUint32, want&math.MaxUint32
 	}
 	m.res.Events = append(m.res.Events, &Event{

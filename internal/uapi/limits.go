@@ -15,6 +15,9 @@ const (
 	MaxStack = 512
 )
 
-// EINVAL is the number of the error that a loader returns when it refuses to run (include/uapi/asm-generic/errno-base.h). It
-// is the kernel's, whatever system builds the loader.
-const EINVAL = 22
+// Numbers of the errors that a loader returns itself (include/uapi/asm-generic/errno-base.h, errno.h). They are the kernel's, whatever
+// system builds the loader.
+const (
+	EINVAL   = 22  // it refuses to run: the metadata map is not what was signed
+	EALREADY = 114 // it was run before with this metadata map
+)

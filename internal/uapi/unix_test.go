@@ -93,4 +93,5 @@ func TestUnix(t *testing.T) {
 	sameNumbers(t, unixUpdateFlags)
 	qt.Check(t, qt.Equals(uapi.ObjNameLen, unix.BPF_OBJ_NAME_LEN))
 	qt.Check(t, qt.Equals(uapi.EINVAL, int(unix.EINVAL)))
+	qt.Check(t, qt.Equals(uapi.EALREADY, int(unix.EALREADY)))
 }
