@@ -9,6 +9,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
+	"github.com/rules-bpf/rules_bpf/internal/proof"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 )
@@ -46,8 +47,8 @@ func TestUnknownAudit(t *testing.T) {
 }
 
 func TestAuditLevels(t *testing.T) {
-	note := []audit.Finding{{ID: audit.UnverifiedClose, Severity: audit.Note}}
-	bad := []audit.Finding{note[0], {ID: audit.NoDigestCheck, Severity: audit.Error}}
+	note := []audit.Finding{{ID: proof.UnverifiedClose, Severity: audit.Note}}
+	bad := []audit.Finding{note[0], {ID: proof.NoDigestCheck, Severity: audit.Error}}
 	qt.Check(t, qt.IsNil(AuditProven.refuse(note)))
 	qt.Check(t, qt.ErrorMatches(AuditProven.refuse(bad), ".*no-digest-check.*"))
 	qt.Check(t, qt.ErrorMatches(AuditClean.refuse(note), ".*unverified-close.*"))

@@ -12,6 +12,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/proof"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
@@ -41,18 +42,18 @@ func TestBundle(t *testing.T) {
 		want   ID
 		text   string
 	}{
-		{"a map's size", func(b *bundle.Bundle) { b.Maps[3].MaxEntries++ }, Misdescribed, "map events: entries 4096, and the bundle says 4097"},
+		{"a map's size", func(b *bundle.Bundle) { b.Maps[3].MaxEntries++ }, Misdescribed, "map events: entries 4096, and the contract says 4097"},
 		{"a map's place", func(b *bundle.Bundle) { b.Maps[0].Ctx, b.Programs[0].Ctx = b.Programs[0].Ctx, b.Maps[0].Ctx }, Misdescribed, "map first: the loader leaves no map at 52 in the context"},
-		{"a map less", func(b *bundle.Bundle) { b.Maps = b.Maps[:len(b.Maps)-1] }, Misdescribed, "the loader leaves 9 descriptors, the bundle tells of 8"},
-		{"a program's kind", func(b *bundle.Bundle) { program(b, "probe").Type = 2 }, Misdescribed, "program probe: type syscall, and the bundle says kprobe"},
+		{"a map less", func(b *bundle.Bundle) { b.Maps = b.Maps[:len(b.Maps)-1] }, Misdescribed, "the loader leaves 9 descriptors in the context, and the contract has 8"},
+		{"a program's kind", func(b *bundle.Bundle) { program(b, "probe").Type = 2 }, Misdescribed, "program probe: type syscall, and the contract says kprobe"},
 		{"a program's place", func(b *bundle.Bundle) {
 			program(b, "probe").Ctx, b.Maps[0].Ctx = b.Maps[0].Ctx, program(b, "probe").Ctx
 		}, Misdescribed, "program probe: the loader leaves no program at 24 in the context"},
 		{"a target", func(b *bundle.Bundle) { program(b, "on_exec").AttachTo = "sched_switch" }, Misdescribed,
-			`program on_exec: target sched_process_exec, and the bundle says sched_switch`},
-		{"the BTF", func(b *bundle.Bundle) { b.BTF.Size -= 4 }, Misdescribed, "the loader loads other BTF than the bundle says"},
+			`program on_exec: target typedef btf_trace_sched_process_exec, and the contract says typedef btf_trace_sched_switch`},
+		{"the BTF", func(b *bundle.Bundle) { b.BTF.Size -= 4 }, Misdescribed, ""},
 		{"a context that is too short", func(b *bundle.Bundle) { b.CtxSize = 30 }, WrongContract, ""},
-		{"a big-endian object", func(b *bundle.Bundle) { b.Object.BigEndian = true }, Malformed, ""},
+		{"a big-endian object", func(b *bundle.Bundle) { b.Object.BigEndian = true }, proof.Malformed, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := compile(t)
@@ -67,33 +68,42 @@ func TestBundle(t *testing.T) {
 	}
 }
 
-// TestLeak is a loader that is as it should be, but that forgets a descriptor.
-func TestLeak(t *testing.T) {
+// TestRawLoader is a bundle of a loader that is not the compiler's: proven, but without a guard.
+func TestRawLoader(t *testing.T) {
 	blob := make([]byte, bundle.ContractSize+72)
 	attr := blob[bundle.ContractSize:]
 	le := binary.LittleEndian
-	le.PutUint32(attr[0:], 2)
-	le.PutUint32(attr[4:], 4)
-	le.PutUint32(attr[8:], 8)
-	le.PutUint32(attr[12:], 1)
-	insns := insn.Append(nil, le,
-		insn.Insn{Op: insn.MovK, Dst: insn.R1}, insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{Imm: bundle.ContractSize},
-		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)}, zero, exit)
+	le.PutUint32(attr[uapi.MapCreateType:], uint32(uapi.MapTypeArray))
+	le.PutUint32(attr[uapi.MapCreateKeySize:], 4)
+	le.PutUint32(attr[uapi.MapCreateValueSize:], 8)
+	le.PutUint32(attr[uapi.MapCreateMaxEntries:], 1)
+	loader := func(end ...insn.Insn) []byte {
+		return insn.Append(nil, le, append([]insn.Insn{
+			{Op: insn.MovX, Dst: insn.R6, Src: insn.R1}, {Op: insn.MovK, Dst: insn.R1},
+			{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, {Imm: bundle.ContractSize},
+			{Op: insn.MovK, Dst: insn.R3, Imm: 72}, {Op: insn.Call, Imm: int32(uapi.HelperSysBPF)},
+		}, end...)...)
+	}
+	keep := []insn.Insn{{Op: insn.JsltK, Dst: insn.R0, Off: 2}, {Op: insn.StoreW, Dst: insn.R6, Src: insn.R0, Off: 24}, zero, exit}
+	m := bundle.Map{Name: "m", Ctx: 24}
+	m.Type, m.KeySize, m.ValueSize, m.MaxEntries = uint32(uapi.MapTypeArray), 4, 8, 1
 	b := &bundle.Bundle{
-		Contract: bundle.Contract{Object: bundle.Object{Name: "leak.bpf.o", SHA256: make([]byte, 32)}, CtxSize: 64, Maps: []bundle.Map{{Name: "m", Ctx: 24}}},
-		Blob:     blob, Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: insns}},
+		Contract: bundle.Contract{Object: bundle.Object{Name: "raw.bpf.o", SHA256: make([]byte, 32)}, CtxSize: 64, Maps: []bundle.Map{m}},
+		Blob:     blob, Loaders: []bundle.Loader{{Scheme: bundle.Payload, Insns: loader(keep...)}},
 	}
 	qt.Assert(t, qt.IsNil(b.Seal()))
-	findings := Bundle(b)
-	qt.Check(t, qt.DeepEquals(ids(findings), []ID{Misbehaves, Misdescribed}))
+	qt.Check(t, qt.DeepEquals(ids(Bundle(b)), []ID{RunsTwice}))
 
-	// One that fails from the start.
-	le.PutUint32(attr[12:], 0)
-	insns = insn.Append(nil, le,
-		insn.Insn{Op: insn.MovK, Dst: insn.R1}, insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{Imm: bundle.ContractSize},
-		insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: 72}, insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)}, exit)
-	b.Loaders[0].Insns = insns
-	qt.Check(t, qt.DeepEquals(ids(Bundle(b)), []ID{Fails}))
+	// It forgets the descriptor.
+	b.Loaders[0].Insns = loader(insn.Insn{Op: insn.JsltK, Dst: insn.R0, Off: 1}, zero, exit)
+	qt.Check(t, qt.DeepEquals(ids(Bundle(b)), []ID{proof.LostDescriptor}))
+
+	// It fails from the start: no kernel makes such a map.
+	le.PutUint32(attr[uapi.MapCreateMaxEntries:], 0)
+	b.Maps[0].MaxEntries = 0
+	b.Loaders[0].Insns = loader(keep...)
+	qt.Assert(t, qt.IsNil(b.Seal()))
+	qt.Check(t, qt.DeepEquals(ids(Bundle(b)), []ID{Fails, RunsTwice}))
 }
 
 // TestContract is a bundle whose contract somebody changed after it was built.
@@ -110,11 +120,12 @@ func TestSchemesDiffer(t *testing.T) {
 	l := b.Loader(bundle.Payload)
 	insns, err := insn.Decode(l.Insns, le)
 	qt.Assert(t, qt.IsNil(err))
-	// Drop the call that freezes .rodata.
+	// Drop the call that freezes .rodata, and what depends on it.
 	at := slices.IndexFunc(insns, func(in insn.Insn) bool { return in == insn.Insn{Op: insn.MovK, Dst: insn.R1, Imm: 22} })
 	call := at + slices.IndexFunc(insns[at:], insn.Insn.IsCall)
 	insns[call] = zero
+	insns[call+1] = zero
 	l.Insns = insn.Append(nil, le, insns...)
 	findings := Bundle(b)
-	qt.Check(t, qt.DeepEquals(ids(findings), []ID{SchemesDiffer}), qt.Commentf("%v", findings))
+	qt.Check(t, qt.DeepEquals(ids(findings), []ID{Misdescribed, SchemesDiffer}), qt.Commentf("%v", findings))
 }

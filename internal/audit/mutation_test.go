@@ -1,158 +1,223 @@
 package audit
 
 import (
+	"flag"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-quicktest/qt"
+
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
+	"github.com/rules-bpf/rules_bpf/internal/loader"
+	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
 )
 
-// mutant is a loader with something changed in its checks.
-type mutant struct {
-	what string
-	l    simkernel.Loader
+var (
+	mutantCount = flag.Int("mutants", 2_000, "how many mutants of whole loaders TestMutants makes")
+	mutantSeed  = flag.Uint64("seed", 1, "which ones")
+)
+
+// subject is a bundle whose loaders are mutated.
+type subject struct {
+	name string
+	b    *bundle.Bundle
+	// want is what each loader does on each of the simulated kernels.
+	want map[bundle.Scheme][]string
 }
 
-// checkRange returns the instructions that are a loader's checks: from the one that loads the metadata map's address first to
-// the last one before anything but comparisons that the simulated kernel sees it do.
-func checkRange(t *testing.T, l simkernel.Loader) (from, to int) {
+// subjects are the bundles of the objects of tests/features, and of the sample.
+func subjects(t *testing.T) (list []*subject) {
 	t.Helper()
-	res := simkernel.Run(l, simkernel.Options{})
-	qt.Assert(t, qt.Equals(res.Errno, 0))
-	for _, ev := range res.Events {
-		if ev.Kind == simkernel.EventCheck {
-			to = ev.PC + 1
-		}
+	var files []string
+	for _, pattern := range []string{"*.o", "eb/*.o"} {
+		found, err := filepath.Glob(filepath.Join("../object/testdata", pattern))
+		qt.Assert(t, qt.IsNil(err))
+		files = append(files, found...)
 	}
-	insns, err := insn.Decode(l.Insns, order(l))
-	qt.Assert(t, qt.IsNil(err))
-	from = slices.IndexFunc(insns, func(in insn.Insn) bool { return in.IsLoadImm64() && in.Src == insn.PseudoMapIdx })
-	return from, to
-}
-
-// mutants changes each instruction of the checks: removes it, inverts it, swaps it with each later one, copies each other
-// one over it, and flips each of its bits.
-func mutants(t *testing.T, l simkernel.Loader) []mutant {
-	from, to := checkRange(t, l)
-	o := order(l)
-	insns, err := insn.Decode(l.Insns, o)
-	qt.Assert(t, qt.IsNil(err))
-	var list []mutant
-	add := func(what string, change func(insns []insn.Insn)) {
-		changed := slices.Clone(insns)
-		change(changed)
-		m := l
-		m.Insns = insn.Append(nil, o, changed...)
-		list = append(list, mutant{what, m})
-	}
-	nop := insn.Insn{Op: insn.Ja}
-	for i := from; i < to; i++ {
-		in := insns[i]
-		add(fmt.Sprintf("%d removed (%v)", i, in), func(m []insn.Insn) {
-			m[i] = nop
-			if in.IsLoadImm64() {
-				m[i+1] = nop
-			}
-		})
-		if in.Class() == insn.ClassJMP && in.Op != insn.Exit && in.Op != insn.Call {
-			opcode := func(class insn.Class, op insn.JumpOp) uint8 {
-				return uint8(op)<<4 | in.Op&insn.SourceReg | uint8(class)
-			}
-			for op := range insn.JumpSle + 1 {
-				if op != insn.JumpCall && op != insn.JumpExit {
-					add(fmt.Sprintf("%d compares otherwise (%v)", i, in), func(m []insn.Insn) { m[i].Op = opcode(insn.ClassJMP, op) })
-					add(fmt.Sprintf("%d compares half otherwise (%v)", i, in), func(m []insn.Insn) { m[i].Op = opcode(insn.ClassJMP32, op) })
-				}
-			}
+	files = append(files, filepath.Join(testdata, "sample-bpfel.o"), filepath.Join(testdata, "sample-bpfeb.o"))
+	qt.Assert(t, qt.IsTrue(len(files) > 20))
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		qt.Assert(t, qt.IsNil(err))
+		o, err := object.Parse(file, raw, object.Options{Kconfig: map[string]string{
+			"LINUX_KERNEL_VERSION": "0x70304", "CONFIG_HZ": "250", "CONFIG_BPF_SYSCALL": "y", "CONFIG_TUN": "m", "CONFIG_DEFAULT_HOSTNAME": `"(none)"`,
+		}})
+		qt.Assert(t, qt.IsNil(err))
+		b, err := loader.Compile(o, loader.Options{})
+		qt.Assert(t, qt.IsNil(err))
+		s := &subject{name: strings.TrimPrefix(file, "../"), b: b, want: map[bundle.Scheme][]string{}}
+		qt.Assert(t, qt.HasLen(Bundle(b), 0), qt.Commentf("%s", file))
+		for _, l := range b.Loaders {
+			s.want[l.Scheme] = behaviours(b, l.Scheme)
 		}
-		for j := i + 1; j < to; j++ {
-			add(fmt.Sprintf("%d swapped with %d (%v)", i, j, in), func(m []insn.Insn) { m[i], m[j] = m[j], m[i] })
-		}
-		for j := from; j < to; j++ {
-			add(fmt.Sprintf("%d replaced by %d (%v)", i, j, in), func(m []insn.Insn) { m[i] = m[j] })
-		}
-		for bit := range 64 {
-			m := l
-			m.Insns = slices.Clone(l.Insns)
-			m.Insns[i*insn.Size+bit/8] ^= 1 << (bit % 8)
-			list = append(list, mutant{fmt.Sprintf("%d bit %d flipped (%v)", i, bit, in), m})
-		}
+		list = append(list, s)
 	}
 	return list
 }
 
-// behaviour is what a loader does, but for how it checks.
-func behaviour(res *simkernel.Result) string {
-	res.Events = slices.DeleteFunc(res.Events, func(ev *simkernel.Event) bool { return ev.Kind == simkernel.EventCheck })
-	return trace.Text(res)
+// judges are the simulated kernels and hosts that a loader has to behave on. Each runs it twice.
+func judges() (list []simkernel.Options) {
+	for seed := range uint64(6) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		o := simkernel.Options{Again: true, Config: simkernel.Config{Seed: seed, MaxSteps: 20_000}}
+		o.Ctx = func(ctx []byte) { // all that the host may choose; the size is checked by nobody
+			for i := range ctx {
+				ctx[i] = byte(r.Uint32())
+			}
+		}
+		switch seed {
+		case 1: // everything is in modules
+			o.Lookup = func(string, uint32) (string, bool) { return "module", true }
+		case 2: // some of it is missing
+			o.Lookup = func(name string, kind uint32) (string, bool) { return "", len(name)%2 == 0 }
+		case 3, 4:
+			o.FailCall = int(r.Uint32N(12)) + 1
+		case 5:
+			o.Ctx = nil
+		}
+		list = append(list, o)
+	}
+	for _, s := range []simkernel.Scenario{simkernel.NonExclusive, simkernel.StaleHash, simkernel.NotHashed, simkernel.TamperedBlob} {
+		list = append(list, simkernel.Options{Scenario: s, Config: simkernel.Config{MaxSteps: 20_000}})
+	}
+	for i := 0; i < 32; i += 5 {
+		list = append(list, simkernel.Options{Digest: func(sha []byte) { sha[i] ^= 0x40 }, Config: simkernel.Config{MaxSteps: 20_000}})
+	}
+	return list
 }
 
-// holds says whether a loader does what a good one does on an honest host, and refuses on all others. It asks the
-// simulated kernel, on which a host can also make the digest what it likes: no host can make contents whose digest
-// differs in a byte of its choice only, but a loader that does not look at the byte is not what was promised.
-func holds(l simkernel.Loader, honest string) (bool, string) {
-	res := simkernel.Run(l, simkernel.Options{})
-	if res.Stage == simkernel.StageLoad {
-		return true, "" // no kernel loads it
+// behaviours is what a loader does for each judge: what it makes when it succeeds, nothing when it does not, and never anything wrong.
+func behaviours(b *bundle.Bundle, scheme bundle.Scheme) (list []string) {
+	l, err := simkernel.FromBundle(b, scheme)
+	if err != nil {
+		return []string{err.Error()}
 	}
-	if behaviour(res) != honest {
-		return false, "honest host"
-	}
-	refuses := func(o simkernel.Options) bool {
+	for _, o := range judges() {
 		res := simkernel.Run(l, o)
-		if res.Stage == simkernel.StageLoad {
-			return true
+		text := outcome(res)
+		if res.Again != nil {
+			text += "; again: " + outcome(res.Again)
 		}
-		for _, ev := range res.Events {
-			if ev.N != 0 {
-				return false
-			}
-		}
-		return res.Errno != 0 && res.Err() == nil
+		list = append(list, text)
 	}
-	for _, s := range []simkernel.Scenario{
-		simkernel.NonExclusive, simkernel.StaleHash, simkernel.NotHashed, simkernel.TamperedBlob,
-	} {
-		if !refuses(simkernel.Options{Scenario: s}) {
-			return false, string(s)
-		}
-	}
-	for i := 0; i < 32; i += 3 { // some byte of every half of a word
-		if !refuses(simkernel.Options{Digest: func(sha []byte) { sha[i] ^= 0x40 }}) {
-			return false, fmt.Sprintf("digest differs in byte %d", i)
-		}
-	}
-	return true, ""
+	return list
 }
 
-// TestMutants is what the audit is worth: of all changes of the checks it finds those that matter.
-func TestMutants(t *testing.T) {
-	for name, l := range good(t) {
-		if l.Scheme != bundle.MapHash {
-			continue
+func outcome(res *simkernel.Result) string {
+	switch {
+	case res.Stage == simkernel.StageLoad:
+		return "does not load"
+	case res.Err() != nil:
+		return "does wrong: " + res.Err().Error()
+	case res.Errno != 0:
+		return "fails"
+	}
+	var places []string
+	for off, o := range res.Descriptors {
+		name := ""
+		switch o := o.(type) {
+		case *simkernel.Map:
+			name = "map " + o.Name
+		case *simkernel.Prog:
+			name = "program " + o.Name
 		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			honest := behaviour(simkernel.Run(l, simkernel.Options{}))
-			list := mutants(t, l)
-			found, harmless := 0, 0
-			for _, m := range list {
-				if Failed(audit(m.l)) {
-					found++
+		places = append(places, fmt.Sprintf("%d: %s", off, name))
+	}
+	slices.Sort(places)
+	return fmt.Sprint(places, trace.ContentOf(res))
+}
+
+// mutate changes something in a loader's instructions, at random.
+func mutate(r *rand.Rand, b *bundle.Bundle, scheme bundle.Scheme) (*bundle.Bundle, string) {
+	c := *b
+	c.Loaders = slices.Clone(b.Loaders)
+	l := c.Loader(scheme)
+	l.Insns = slices.Clone(l.Insns)
+	n := len(l.Insns) / insn.Size
+	i, j := r.IntN(n), r.IntN(n)
+	at := func(i int) []byte { return l.Insns[i*insn.Size:][:insn.Size] }
+	put := func(i int, in insn.Insn) { insn.Put(at(i), byteOrder(b), in) }
+	get := func(i int) insn.Insn { return insn.Get(at(i), byteOrder(b)) }
+	in := get(i)
+	switch r.IntN(10) {
+	case 0:
+		put(i, insn.Insn{Op: insn.Ja})
+		return &c, fmt.Sprintf("%d removed (%v)", i, in)
+	case 1:
+		copy(at(i), at(j))
+		return &c, fmt.Sprintf("%d (%v) replaced by %d (%v)", i, in, j, get(j))
+	case 2:
+		other := get(j)
+		put(i, other)
+		put(j, in)
+		return &c, fmt.Sprintf("%d (%v) and %d (%v) swapped", i, in, j, other)
+	case 3: // another place that is near
+		in.Off += int16(4 * (r.IntN(9) - 4))
+		put(i, in)
+		return &c, fmt.Sprintf("%d has another offset: %v", i, in)
+	case 4:
+		in.Imm += int32(r.IntN(17) - 8)
+		put(i, in)
+		return &c, fmt.Sprintf("%d has another immediate: %v", i, in)
+	case 5:
+		in.Src = uint8(r.IntN(11))
+		put(i, in)
+		return &c, fmt.Sprintf("%d has another source: %v", i, in)
+	case 6:
+		in.Dst = uint8(r.IntN(11))
+		put(i, in)
+		return &c, fmt.Sprintf("%d has another destination: %v", i, in)
+	}
+	bit := r.IntN(64)
+	at(i)[bit/8] ^= 1 << (bit % 8)
+	return &c, fmt.Sprintf("bit %d of %d flipped: %v", bit, i, get(i))
+}
+
+// TestMutants is what the proof is worth: of all changes to a loader it finds those that matter. A mutant that passes has to do, on every
+// simulated kernel and host, what the contract says, and that is what the loader does that it was made from.
+func TestMutants(t *testing.T) {
+	list := subjects(t)
+	var work sync.WaitGroup
+	var next, found, harmless atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		work.Go(func() {
+			for {
+				n := next.Add(1)
+				if n > int64(*mutantCount) {
+					return
+				}
+				r := rand.New(rand.NewPCG(*mutantSeed, uint64(n)))
+				s := list[r.IntN(len(list))]
+				scheme := bundle.Schemes[r.IntN(len(bundle.Schemes))]
+				m, what := mutate(r, s.b, scheme)
+				if Failed(Bundle(m)) {
+					found.Add(1)
 					continue
 				}
-				if ok, host := holds(m.l, honest); !ok {
-					t.Errorf("not found: %s, which shows on this host: %s", m.what, host)
-					continue
+				harmless.Add(1)
+				got := behaviours(m, scheme)
+				for i, want := range s.want[scheme] {
+					if got[i] != want && got[i] != "does not load" {
+						line, _ := difference(strings.Split(got[i], "\n"), strings.Split(want, "\n"))
+						t.Errorf("mutant %d of %s, %v: %s\npasses, and does something else for judge %d: %s", n, s.name, scheme, what, i, line)
+						break
+					}
 				}
-				harmless++
 			}
-			t.Logf("%d mutants: %d found, %d that make no difference", len(list), found, harmless)
 		})
 	}
+	work.Wait()
+	t.Logf("%d mutants: %d found, %d that make no difference", *mutantCount, found.Load(), harmless.Load())
+	qt.Check(t, qt.IsTrue(found.Load() > int64(*mutantCount)/2))
 }

@@ -79,6 +79,12 @@ func (c *code) storeImm(op uint8, off uint32, v int32) {
 	c.keepReach()
 }
 
+// exchange swaps 4 bytes of the blob and a register in one step that no other CPU can come between.
+func (c *code) exchange(off uint32, reg uint8) {
+	d := c.at(off)
+	c.emit(insn.Insn{Op: insn.AtomicW, Dst: regBlob, Src: reg, Off: d, Imm: insn.AtomicXchg})
+}
+
 func (c *code) move(reg uint8, v int32) { c.emit(insn.Insn{Op: insn.MovK, Dst: reg, Imm: v}) }
 
 func (c *code) call(helper uapi.Helper) { c.emit(insn.Insn{Op: insn.Call, Imm: int32(helper)}) }

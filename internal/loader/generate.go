@@ -55,6 +55,7 @@ func (c *compiler) layOut() error {
 	for i := range c.slots.total() {
 		c.order.PutUint32(c.blob.data[slotOffset(i):], noFD&0xffffffff)
 	}
+	c.guard = c.blob.add(make([]byte, guardSize), guardSize)
 	if c.btf != nil {
 		a := &attr{order: c.order}
 		a.reserve(uapi.BTFLoadSize + 4)
@@ -108,6 +109,7 @@ func (c *compiler) generate() error {
 	} else { // in the middle of what an instruction reaches
 		code.loadBlob(regBlob, first+math.MaxInt16&^7)
 	}
+	c.runOnce()
 	if c.btf != nil {
 		c.loadBTF()
 	}

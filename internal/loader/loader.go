@@ -109,6 +109,7 @@ type compiler struct {
 	btfAttr  uint32
 	btfTemp  int // the number of its slot
 	license  uint32
+	guard    uint32 // where in the blob the run-once guard is
 	maps     []*mapPlan
 	mapPlans map[*object.Map]*mapPlan
 	programs []*programPlan

@@ -333,7 +333,7 @@ func TestSchemesDifferByTheCheckAlone(t *testing.T) {
 		b := compile(t, parse(t, file))
 		a, p := b.Loader(bundle.MapHash).Insns, b.Loader(bundle.Payload).Insns
 		check := len(a) - len(p)
-		qt.Check(t, qt.Equals(check, 22*insn.Size))
+		qt.Check(t, qt.Equals(check, 27*insn.Size))
 		qt.Check(t, qt.IsTrue(bytes.Equal(a[:insn.Size], p[:insn.Size])))
 		qt.Check(t, qt.IsTrue(bytes.Equal(a[insn.Size+check:], p[insn.Size:])))
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/proof"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/tools/loadergen/golden"
@@ -234,7 +235,7 @@ func TestAuditRejects(t *testing.T) {
 		l := &b.Loaders[len(b.Loaders)-1]
 		findings := audit.Audit(l.Scheme, binary.LittleEndian, l.Insns, b.Blob)
 		qt.Assert(t, qt.HasLen(findings, 1), qt.Commentf("%s", how))
-		qt.Check(t, qt.Equals(findings[0].ID, audit.UnknownScheme))
+		qt.Check(t, qt.Equals(findings[0].ID, proof.UnknownScheme))
 		qt.Check(t, qt.Equals(findings[0].Severity, audit.Error))
 		qt.Check(t, qt.IsTrue(audit.Failed(audit.Bundle(b))))
 	}

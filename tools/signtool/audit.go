@@ -8,8 +8,10 @@ import (
 	"io"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/file"
+	"github.com/rules-bpf/rules_bpf/internal/proof"
 	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 )
 
@@ -37,6 +39,7 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	var findings []audit.Finding
+	var made *proof.Made // without a bundle there is nothing to compare it with
 	var what string
 	if n == 0 {
 		if *insnsFile == "" || *dataFile == "" {
@@ -59,7 +62,7 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 			order = binary.BigEndian
 		}
 		what = cli.Input(*insnsFile)
-		findings = audit.Audit(scheme, order, insns, data)
+		findings, made = audit.Derive(scheme, order, insns, data)
 	} else {
 		what = cli.Input(flags.Arg(0))
 		b, err := env.ReadBundle(flags.Arg(0))
@@ -93,9 +96,22 @@ func runAudit(env *environment, flags *flag.FlagSet, args []string) error {
 		}
 	}
 	if !quiet {
-		fmt.Fprintf(env.Stdout, "%s: the loader verifies its metadata before acting and takes no input from the host\n", what)
+		printProven(env.Stdout, what, made)
 	}
 	return nil
+}
+
+// printProven says what was proven.
+func printProven(w io.Writer, what string, made *proof.Made) {
+	fmt.Fprintf(w, "%s: OK: the loader verifies its metadata before acting and takes no input from the host", what)
+	if made == nil {
+		fmt.Fprintln(w, "; it makes what the contract says")
+		return
+	}
+	fmt.Fprintln(w, ". This is what it makes:")
+	for _, line := range made.Lines() {
+		fmt.Fprintf(w, "  %s\n", printable.Text(line))
+	}
 }
 
 // printFindings prints the first finding of each kind, and how many more there are.

@@ -100,12 +100,13 @@ func BeforeTheFix(b *bundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	// r2 = map->excl; if r2 != 1 goto out. What follows jumps forwards only, so nothing has to be mended.
-	at := slices.IndexFunc(insns, func(i insn.Insn) bool { return i.Op == insn.LoadW && i.Off == 32 })
-	if at < 0 || at+1 >= len(insns) || insns[at+1].Op != insn.JneK || insns[at+1].Imm != 1 || insns[at+1].Dst != insns[at].Dst {
+	// r2 = map->excl; r2 ^= 1. What follows adds to r2 how the digest differs, and jumps forwards only, so r2 = 0 does instead.
+	at := slices.IndexFunc(insns, func(i insn.Insn) bool { return i.Op == insn.LoadW && i.Off == uapi.BPFMapExcl })
+	if at < 0 || at+1 >= len(insns) || insns[at+1].Op != insn.XorK || insns[at+1].Imm != 1 || insns[at+1].Dst != insns[at].Dst {
 		return ErrNoCheck
 	}
-	l.Insns = bytes.Join([][]byte{l.Insns[:at*insn.Size], l.Insns[(at+2)*insn.Size:]}, nil)
+	equal := insn.Append(nil, order, insn.Insn{Op: insn.MovK, Dst: insns[at].Dst})
+	l.Insns = bytes.Join([][]byte{l.Insns[:at*insn.Size], equal, l.Insns[(at+2)*insn.Size:]}, nil)
 	l.Signatures = nil
 	return nil
 }

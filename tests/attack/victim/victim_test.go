@@ -35,7 +35,7 @@ func TestBeforeTheFix(t *testing.T) {
 	qt.Assert(t, qt.IsNil(err))
 	n := len(b.Loader(bundle.MapHash).Insns)
 	qt.Assert(t, qt.IsNil(BeforeTheFix(b)))
-	qt.Check(t, qt.Equals(len(b.Loader(bundle.MapHash).Insns), n-2*insn.Size))
+	qt.Check(t, qt.Equals(len(b.Loader(bundle.MapHash).Insns), n-insn.Size))
 	qt.Check(t, qt.ErrorIs(BeforeTheFix(b), ErrNoCheck))
 
 	l, err := simkernel.FromBundle(b, bundle.MapHash)

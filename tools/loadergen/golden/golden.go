@@ -220,6 +220,9 @@ func (d *lister) line(pc int) string {
 	case insn.ClassST:
 		return fmt.Sprintf("%s = %d", d.place(in, s.Reg(in.Dst), in.Dst), in.Imm)
 	case insn.ClassSTX:
+		if in.Mode() == insn.ModeAtomic {
+			return fmt.Sprintf("r%d = exchange %s, r%d", in.Src, d.place(in, s.Reg(in.Dst), in.Dst), in.Src)
+		}
 		text := fmt.Sprintf("%s = r%d", d.place(in, s.Reg(in.Dst), in.Dst), in.Src)
 		if what := d.opened(s.Reg(in.Src)); what != "" && !strings.Contains(text, what) {
 			text += " ; " + what
