@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -128,7 +127,7 @@ func packedSize(t *testing.T, typ types.Type) (size int64) {
 		}
 		return size
 	}
-	t.Fatal(fmt.Sprintf("%v has no size", typ))
+	t.Fatalf("%v has no size", typ)
 	return 0
 }
 

@@ -188,7 +188,7 @@ func (s *typeSet) check(decl string, free func(string) bool) error {
 			typ = n.Type
 		}
 		if id, ok := typ.(*ast.Ident); ok && s.types[id.Name] == nil && types.Universe.Lookup(id.Name) == nil {
-			found = cmp.Or(found, fmt.Errorf("Go has no type %s", id.Name))
+			found = cmp.Or(found, fmt.Errorf("there is no Go type %s", id.Name))
 		}
 		st, ok := n.(*ast.StructType)
 		if !ok {
