@@ -77,7 +77,7 @@ func TestTypesThatGoCannotHave(t *testing.T) {
 		"Doubled is struct doubled of C, as bytes: it is too large.":                            &btf.Struct{Name: "doubled", Size: 4, Members: []btf.Member{{Name: "in", Type: doubled}}},
 		"Huge is struct huge of C, as bytes: it is too large.":                                  &btf.Struct{Name: "huge", Size: 4, Members: []btf.Member{{Name: "in", Type: &btf.Array{Index: u32, Type: u32, Nelems: 1 << 30}}}},
 		"None is union none of C, as bytes: it has no members.":                                 &btf.Union{Name: "none", Size: 4},
-		"Odd is struct odd of C, as bytes: there is no Go type uint24.":                              &btf.Struct{Name: "odd", Size: 4, Members: []btf.Member{{Name: "a", Type: &btf.Int{Name: "odd int", Size: 3}}}},
+		"Odd is struct odd of C, as bytes: there is no Go type uint24.":                         &btf.Struct{Name: "odd", Size: 4, Members: []btf.Member{{Name: "a", Type: &btf.Int{Name: "odd int", Size: 3}}}},
 		"Small is enum small of C, without its constants: constant LARGE does not fit 1 bytes.": &btf.Enum{Name: "small", Size: 1, Values: []btf.EnumValue{{Name: "LARGE", Value: 300}}},
 	} {
 		qt.Check(t, qt.StringContains(value(t, typ), strings.TrimSpace(want)))

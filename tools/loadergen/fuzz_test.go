@@ -51,6 +51,7 @@ func FuzzInspections(f *testing.F) {
 		l.Insns = append([]byte{}, l.Insns...)
 		copy(l.Insns[int(at)*bundle.InsnSize%len(l.Insns):], insns)
 
+		qt.Assert(t, qt.IsNil(b.Seal()))
 		data, err := bundle.Encode(&b)
 		if err != nil {
 			return
