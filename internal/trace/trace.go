@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
@@ -34,16 +35,16 @@ func text(res *simkernel.Result, numbered bool) string {
 	}
 	switch {
 	case res.Fault != nil:
-		fmt.Fprintf(&b, "fault %v\n", res.Fault)
+		fmt.Fprintf(&b, "fault %s\n", printable.Text(res.Fault.Error()))
 	case res.Errno != 0 && res.Stage == simkernel.StageRun:
 		fmt.Fprintf(&b, "end   the loader returns -%v\n", res.Errno)
 	case res.Errno != 0:
-		fmt.Fprintf(&b, "end   refused: %s\n", res.Why)
+		fmt.Fprintf(&b, "end   refused: %s\n", printable.Text(res.Why))
 	default:
 		fmt.Fprintf(&b, "end   the loader returns %s\n", strings.Join(left(res), ", "))
 	}
 	for _, l := range res.Leaks {
-		fmt.Fprintf(&b, "fault %v\n", l)
+		fmt.Fprintf(&b, "fault %s\n", printable.Text(l.Error()))
 	}
 	return b.String()
 }
@@ -76,7 +77,7 @@ func actor(ev *simkernel.Event) string {
 
 // Line is an event in words.
 func Line(ev *simkernel.Event) string {
-	text := words(ev)
+	text := printable.Text(words(ev)) // symbols have names of the loader's choice
 	switch {
 	case ev.Injected:
 		text += fmt.Sprintf(": made to fail: -%v", ev.Errno())

@@ -88,6 +88,14 @@ func TestFaultsInText(t *testing.T) {
 
 // TestContent is that two loaders of the same object do the same, whatever their scheme and byte order, and that differences
 // are seen.
+// What a symbol is called is the loader's choice: it forges no line.
+func TestNamesOfSymbols(t *testing.T) {
+	ev := &simkernel.Event{Kind: simkernel.EventFindBTF, N: 1, Symbol: &simkernel.Symbol{Name: "x\nend   the loader returns nothing\x1b[2J", Kind: 12}}
+	qt.Check(t, qt.Equals(trace.Line(ev), `FIND_TYPE func x\nend   the loader returns nothing\x1b[2J`))
+	ev = &simkernel.Event{Kind: simkernel.EventKallsyms, N: 1, Symbol: &simkernel.Symbol{Name: "a\u202eb"}}
+	qt.Check(t, qt.Equals(trace.Line(ev), `FIND_SYMBOL a\u202eb`))
+}
+
 func TestContent(t *testing.T) {
 	run := func(l simkernel.Loader) trace.Content { return trace.ContentOf(simkernel.Run(l, simkernel.Options{})) }
 	base := run(sample(t, "map-hash", bundle.MapHash))

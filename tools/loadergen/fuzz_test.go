@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
@@ -64,6 +66,15 @@ func FuzzInspections(f *testing.F) {
 	})
 }
 
+// checkLines holds a text to lines that nothing in a bundle can forge, nor drive a terminal with.
+func checkLines(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		line = strings.TrimLeft(strings.TrimSuffix(line, "\n"), "\t")
+		qt.Assert(t, qt.IsTrue(printable.Is(line)), qt.Commentf("%q", line))
+	}
+}
+
 // maxShown is more than any text or page about a small bundle has, in bytes.
 const maxShown = 16 << 20
 
@@ -73,10 +84,14 @@ func show(t *testing.T, b *bundle.Bundle, fail int) {
 		sim, err := simkernel.FromBundle(b, l.Scheme)
 		qt.Assert(t, qt.IsNil(err))
 		scenario := simkernel.Scenarios[fail%len(simkernel.Scenarios)]
-		text := trace.Text(simkernel.Run(sim, simkernel.Options{Scenario: scenario, Config: simkernel.Config{FailCall: fail}}))
+		res := simkernel.Run(sim, simkernel.Options{Scenario: scenario, Config: simkernel.Config{FailCall: fail}})
+		text := trace.Text(res)
 		qt.Assert(t, qt.IsTrue(text != "" && len(text) < maxShown))
+		checkLines(t, text)
+		qt.Assert(t, qt.Equals(strings.Count(text, "\n"), len(res.Events)+1+len(res.Leaks)))
 	}
 	if text, err := golden.Text(b); err == nil {
+		checkLines(t, text)
 		qt.Assert(t, qt.IsTrue(len(text) < maxShown))
 		again, err := golden.Text(b)
 		qt.Assert(t, qt.IsNil(err))

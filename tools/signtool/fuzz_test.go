@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-quicktest/qt"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 )
 
@@ -44,7 +46,14 @@ func FuzzInspect(f *testing.F) {
 		i := inspection{Summary: summary}
 		var text bytes.Buffer
 		qt.Assert(t, qt.IsNil(i.print(&text)))
-		qt.Assert(t, qt.IsTrue(strings.HasPrefix(text.String(), "object ")))
+		// One map, one program, a signature of one of two loaders: nothing forges another line.
+		lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+		qt.Assert(t, qt.HasLen(lines, 4+2*2+2+1+1))
+		for i, line := range lines {
+			begin := []string{"object ", "", "blob ", "", "loader ", "", "", "loader ", "", "", "map ", "program "}[i]
+			qt.Assert(t, qt.IsTrue(strings.HasPrefix(line, cmp.Or(begin, "          "))), qt.Commentf("%q", line))
+			qt.Assert(t, qt.IsTrue(printable.Is(line)), qt.Commentf("%q", line))
+		}
 		out, err := json.Marshal(i)
 		qt.Assert(t, qt.IsNil(err))
 		var again signing.Summary

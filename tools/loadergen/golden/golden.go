@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/flow"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
@@ -163,7 +164,7 @@ func (d *lister) opened(v flow.Value) string {
 	}
 	switch {
 	case v.Kind == flow.Upper && ev.Symbol != nil:
-		return fmt.Sprintf("fd of the module with %s", ev.Symbol.Name)
+		return fmt.Sprintf("fd of the module with %s", printable.Name(ev.Symbol.Name))
 	case v.Kind == flow.Upper:
 		return ""
 	case ev.Kind != simkernel.EventBPF:
