@@ -1,6 +1,8 @@
 package trace_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/go-quicktest/qt"
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
@@ -86,8 +89,27 @@ func TestFaultsInText(t *testing.T) {
 	qt.Check(t, qt.Matches(text, `(?s).*\nfault instruction \d+ \(call bpf_sys_close\): closes descriptor \d+, which is not open\n`))
 }
 
-// TestContent is that two loaders of the same object do the same, whatever their scheme and byte order, and that differences
-// are seen.
+// Calls that the kernel refuses before it has looked at all of their attributes have words, too.
+func TestTextOfRefusedCalls(t *testing.T) {
+	order := binary.LittleEndian
+	for cmd := range int32(40) {
+		for _, size := range []int32{0, 4, 8, 32, 72, 144, 168} {
+			for _, fill := range []byte{0, 1, 3, 4, 0xff} {
+				insns := insn.Append(nil, order,
+					insn.Insn{Op: insn.MovK, Dst: insn.R1, Imm: cmd},
+					insn.Insn{Op: insn.LoadImm64, Dst: insn.R2, Src: insn.PseudoMapIdxValue}, insn.Insn{},
+					insn.Insn{Op: insn.MovK, Dst: insn.R3, Imm: size},
+					insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperSysBPF)},
+					insn.Insn{Op: insn.MovK, Dst: insn.R0}, insn.Insn{Op: insn.Exit})
+				res := simkernel.Run(simkernel.Loader{Insns: insns, Blob: bytes.Repeat([]byte{fill}, 256), CtxSize: 64}, simkernel.Options{})
+				text := trace.Text(res)
+				qt.Assert(t, qt.IsTrue(text != ""))
+				trace.ContentOf(res)
+			}
+		}
+	}
+}
+
 // What a symbol is called is the loader's choice: it forges no line.
 func TestNamesOfSymbols(t *testing.T) {
 	ev := &simkernel.Event{Kind: simkernel.EventFindBTF, N: 1, Symbol: &simkernel.Symbol{Name: "x\nend   the loader returns nothing\x1b[2J", Kind: 12}}
@@ -96,6 +118,8 @@ func TestNamesOfSymbols(t *testing.T) {
 	qt.Check(t, qt.Equals(trace.Line(ev), `FIND_SYMBOL a\u202eb`))
 }
 
+// TestContent is that two loaders of the same object do the same, whatever their scheme and byte order, and that differences
+// are seen.
 func TestContent(t *testing.T) {
 	run := func(l simkernel.Loader) trace.Content { return trace.ContentOf(simkernel.Run(l, simkernel.Options{})) }
 	base := run(sample(t, "map-hash", bundle.MapHash))
