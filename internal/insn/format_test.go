@@ -38,7 +38,7 @@ func TestString(t *testing.T) {
 		{Insn{JneX, R2, R3, 5, 0}, "if r2 != r3 goto +5"},
 		{Insn{JeqK32, R2, 0, 5, 1}, "if w2 == 1 goto +5"},
 		{Insn{Call, 0, 0, 0, int32(uapi.HelperSysBPF)}, "call bpf_sys_bpf"},
-		{Insn{Call, 0, 0, 0, 57}, "call helper 57"},
+		{Insn{Call, 0, 0, 0, 57}, "call bpf_getsockopt"},
 		{Insn{Call, 0, PseudoCall, 0, 7}, "call +7"},
 		{Insn{Call, 0, PseudoKfunc, 0, 7}, "call kfunc 7"},
 		{Insn{Exit, 0, 0, 0, 0}, "exit"},

@@ -328,28 +328,13 @@ func unique(names []string) []string {
 	return slices.Compact(names)
 }
 
-// tracingKinds are what sections of object files call programs of type tracing.
-var tracingKinds = map[uapi.AttachType]string{
-	uapi.AttachTraceRawTP: "tp_btf", uapi.AttachTraceFentry: "fentry", uapi.AttachTraceFexit: "fexit",
-	uapi.AttachModifyReturn: "fmod_ret", uapi.AttachTraceIter: "iter", uapi.AttachTraceFsession: "fsession",
-}
-
 // isStructOps reports whether p is a member of a struct_ops table. Its expected_attach_type is then no attach type but which
 // member of the kernel's struct it is, from 0.
 func isStructOps(p *simkernel.Prog) bool { return uapi.ProgType(p.Type) == uapi.ProgTypeStructOps }
 
 // ProgKind says what kind of program p is, as sections of object files spell it where they do.
 func ProgKind(p *simkernel.Prog) string {
-	kind, attach := uapi.ProgType(p.Type), uapi.AttachType(p.ExpectedAttachType)
-	switch {
-	case isStructOps(p):
-		return kind.String()
-	case kind == uapi.ProgTypeTracing && tracingKinds[attach] != "":
-		return tracingKinds[attach]
-	case kind == uapi.ProgTypeLSM && attach == uapi.AttachLSMMAC, attach == 0, kind.String() == attach.String():
-		return kind.String()
-	}
-	return kind.String() + "/" + attach.String()
+	return uapi.ProgKind(uapi.ProgType(p.Type), uapi.AttachType(p.ExpectedAttachType))
 }
 
 // Target is what a program attaches to in the kernel, by name; empty if that is decided later.

@@ -17,31 +17,28 @@ const (
 	HelperKallsymsLookupName Helper = 179
 )
 
-// helpers have the helpers' names, and how many arguments each takes. Of bpf_trace_printk these are the ones that it always
-// takes; up to three more are what the format says.
-var helpers = map[Helper]struct {
-	name string
-	args int
-}{
-	HelperTracePrintk:        {"bpf_trace_printk", 2},
-	HelperProbeReadKernel:    {"bpf_probe_read_kernel", 3},
-	HelperCopyFromUser:       {"bpf_copy_from_user", 3},
-	HelperSysBPF:             {"bpf_sys_bpf", 3},
-	HelperBTFFindByNameKind:  {"bpf_btf_find_by_name_kind", 4},
-	HelperSysClose:           {"bpf_sys_close", 1},
-	HelperKallsymsLookupName: {"bpf_kallsyms_lookup_name", 4},
+// helperArgs is how many arguments each of these helpers takes. Of bpf_trace_printk these are the ones that it always takes; up
+// to three more are what the format says.
+var helperArgs = map[Helper]int{
+	HelperTracePrintk:        2,
+	HelperProbeReadKernel:    3,
+	HelperCopyFromUser:       3,
+	HelperSysBPF:             3,
+	HelperBTFFindByNameKind:  4,
+	HelperSysClose:           1,
+	HelperKallsymsLookupName: 4,
 }
 
-// String returns the helper's name, "bpf_sys_bpf", or "helper 57" for one that no loader calls.
+// String returns the helper's name, "bpf_sys_bpf", or "helper 9999" for one that this package does not know.
 func (h Helper) String() string {
-	if known, ok := helpers[h]; ok {
-		return known.name
+	if h > 0 && int64(h) < int64(len(helperNames)) {
+		return "bpf_" + helperNames[h]
 	}
 	return fmt.Sprintf("helper %d", int32(h))
 }
 
 // Args returns how many arguments the helper takes. Of helpers that no loader calls it is not known.
 func (h Helper) Args() (n int, ok bool) {
-	known, ok := helpers[h]
-	return known.args, ok
+	n, ok = helperArgs[h]
+	return n, ok
 }

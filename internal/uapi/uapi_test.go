@@ -48,7 +48,10 @@ func TestNames(t *testing.T) {
 		qt.Check(t, qt.Equals(name(199), "unknown(199)"))
 		qt.Check(t, qt.Equals(name(1<<32-1), "unknown(4294967295)"))
 	}
-	qt.Check(t, qt.Equals(uapi.Helper(57).String(), "helper 57"))
+	qt.Check(t, qt.Equals(uapi.Helper(36).String(), "bpf_probe_write_user"))
+	for _, h := range []uapi.Helper{-1, 0, 9999} {
+		qt.Check(t, qt.Equals(h.String(), fmt.Sprintf("helper %d", h)))
+	}
 	qt.Check(t, qt.IsTrue(uapi.CmdProgAssocStructOps.Known()))
 	qt.Check(t, qt.IsFalse((uapi.CmdProgAssocStructOps + 1).Known()))
 }
