@@ -8,19 +8,18 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
-	"github.com/rules-bpf/rules_bpf/internal/uapi"
+	"github.com/rules-bpf/rules_bpf/internal/contract"
 )
 
 // Summary is what a bundle says of itself, for people and as JSON. Nothing in it is verified.
 type Summary struct {
-	Version  int              `json:"version"`
-	Object   ObjectSummary    `json:"object"`
-	CtxSize  uint32           `json:"ctxSize"`
-	Blob     BytesSummary     `json:"blob"`
-	BTFSize  uint32           `json:"btfSize"`
-	Loaders  []LoaderSummary  `json:"loaders"`
-	Maps     []MapSummary     `json:"maps"`
-	Programs []ProgramSummary `json:"programs"`
+	Version int             `json:"version"`
+	Object  ObjectSummary   `json:"object"`
+	CtxSize uint32          `json:"ctxSize"`
+	Blob    BytesSummary    `json:"blob"`
+	BTFSize uint32          `json:"btfSize"`
+	Loaders []LoaderSummary `json:"loaders"`
+	*contract.Summary
 }
 
 // ObjectSummary is of the object that the loader was made of.
@@ -58,41 +57,21 @@ type SignatureSummary struct {
 	Error string `json:"error,omitempty"`
 }
 
-// MapSummary is of a map that the loader creates. JSON has the type and the flags as the kernel's numbers, and their names.
-type MapSummary struct {
-	Name       string        `json:"name"`
-	Type       uapi.MapType  `json:"type"`
-	TypeName   string        `json:"typeName"`
-	KeySize    uint32        `json:"keySize"`
-	ValueSize  uint32        `json:"valueSize"`
-	MaxEntries uint32        `json:"maxEntries"`
-	Flags      uapi.MapFlags `json:"flags"`
-	FlagNames  string        `json:"flagNames"`
-	Section    string        `json:"section,omitempty"`
-}
-
-// ProgramSummary is of a program that the loader loads.
-type ProgramSummary struct {
-	Name         string        `json:"name"`
-	Section      string        `json:"section"`
-	Type         uapi.ProgType `json:"type"`
-	TypeName     string        `json:"typeName"`
-	AttachTo     string        `json:"attachTo,omitempty"`
-	Instructions uint32        `json:"instructions"`
-}
-
 // Summarize returns what a bundle says of itself.
 func Summarize(b *bundle.Bundle) (*Summary, error) {
+	words, err := contract.Summarize(b)
+	if err != nil {
+		return nil, err
+	}
 	s := &Summary{
+		Summary: words,
 		Version: bundle.Version,
 		Object: ObjectSummary{Name: b.Object.Name, SHA256: hex.EncodeToString(b.Object.SHA256), ByteOrder: "little",
 			License: b.Object.License},
-		CtxSize:  b.CtxSize,
-		Blob:     digestOf(b.Blob),
-		BTFSize:  b.BTF.Size,
-		Loaders:  []LoaderSummary{},
-		Maps:     []MapSummary{},
-		Programs: []ProgramSummary{},
+		CtxSize: b.CtxSize,
+		Blob:    digestOf(b.Blob),
+		BTFSize: b.BTF.Size,
+		Loaders: []LoaderSummary{},
 	}
 	if b.Object.BigEndian {
 		s.Object.ByteOrder = "big"
@@ -115,20 +94,6 @@ func Summarize(b *bundle.Bundle) (*Summary, error) {
 			ls.Signatures = append(ls.Signatures, summarizeSignature(sig))
 		}
 		s.Loaders = append(s.Loaders, ls)
-	}
-	for _, m := range b.Maps {
-		typ, flags := uapi.MapType(m.Type), uapi.MapFlags(m.Flags)
-		s.Maps = append(s.Maps, MapSummary{
-			Name: m.Name, Type: typ, TypeName: typ.String(), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-			Flags: flags, FlagNames: flags.String(), Section: m.Section,
-		})
-	}
-	for _, p := range b.Programs {
-		typ := uapi.ProgType(p.Type)
-		s.Programs = append(s.Programs, ProgramSummary{
-			Name: p.Name, Section: p.Section, Type: typ, TypeName: typ.String(), AttachTo: p.AttachTo,
-			Instructions: p.Insns.Size / bundle.InsnSize,
-		})
 	}
 	return s, nil
 }
@@ -157,6 +122,10 @@ func (s *Summary) Print(w io.Writer) error {
 	p := &printer{w: w}
 	p.f("object    %s (%s-endian, license %q)\n", s.Object.Name, s.Object.ByteOrder, s.Object.License)
 	p.f("          sha256 %s\n", s.Object.SHA256)
+	p.f("contract  sha256 %s\n", s.SHA256)
+	for _, line := range s.Lines() {
+		p.f("%s\n", line)
+	}
 	p.f("blob      %d bytes, BTF %d of them\n", s.Blob.Size, s.BTFSize)
 	p.f("          sha256 %s\n", s.Blob.SHA256)
 	for _, l := range s.Loaders {
@@ -167,19 +136,21 @@ func (s *Summary) Print(w io.Writer) error {
 		}
 		for _, sig := range l.Signatures {
 			if sig.Error != "" {
-				p.f("          signed by %s (%s): %s\n", sig.KeyID, sig.Kind, sig.Error)
+				p.f("          signed by %s (%s): %s\n", sig.KeyID, kindWords(bundle.Kind(sig.Kind)), sig.Error)
 				continue
 			}
-			p.f("          signed by %s (%s): %s with %s, %d bytes\n", sig.KeyID, sig.Kind, sig.Algorithm, sig.Hash, sig.Size)
+			p.f("          signed by %s (%s): %s with %s, %d bytes\n", sig.KeyID, kindWords(bundle.Kind(sig.Kind)), sig.Algorithm, sig.Hash, sig.Size)
 		}
 	}
-	for _, m := range s.Maps {
-		p.f("map       %s: type %v, key %d, value %d, entries %d, flags %v\n", m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
-	}
-	for _, g := range s.Programs {
-		p.f("program   %s: type %v, section %s, %d instructions\n", g.Name, g.Type, g.Section, g.Instructions)
-	}
 	return p.err
+}
+
+// kindWords says what a key is for. What is not for production must not look like it.
+func kindWords(k bundle.Kind) string {
+	if k == bundle.KindDevelopment {
+		return "DEVELOPMENT KEY, not for production"
+	}
+	return string(k)
 }
 
 // printer keeps the first error of many writes.

@@ -17,6 +17,22 @@ const (
 	HelperKallsymsLookupName Helper = 179
 )
 
+// Helpers of programs that reach beyond what a program is given.
+const (
+	HelperProbeRead          Helper = 4
+	HelperProbeWriteUser     Helper = 36
+	HelperProbeReadStr       Helper = 45
+	HelperOverrideReturn     Helper = 58
+	HelperSysctlSetNewValue  Helper = 104
+	HelperSendSignal         Helper = 109
+	HelperProbeReadUser      Helper = 112
+	HelperProbeReadUserStr   Helper = 114
+	HelperProbeReadKernelStr Helper = 115
+	HelperSendSignalThread   Helper = 117
+	HelperBprmOptsSet        Helper = 159
+	HelperCopyFromUserTask   Helper = 191
+)
+
 // helperArgs is how many arguments each of these helpers takes. Of bpf_trace_printk these are the ones that it always takes; up
 // to three more are what the format says.
 var helperArgs = map[Helper]int{
