@@ -1,17 +1,24 @@
-"""bpf_tool: a program of this repository that the rules run, the same one whatever key a build signs with."""
+"""bpf_tool: a program of this repository that the rules run, the same one whatever flags a build has."""
 
-_KEY = str(Label("//signing:key"))
-_KINDS = str(Label("//signing:allowed_kinds"))
+# What a build says of its own programs, and what its tools are instead.
+_SETTINGS = {
+    # A loader in a tool would have each key compile the tool anew.
+    str(Label("//signing:allowed_kinds")): [],
+    str(Label("//signing:key")): Label("//signing:development_key"),
+    # Tools run on any machine and need no C compiler, which the race detector would. From Bazel 10 on, flags of the command line do not
+    # reach tools, so a bazelrc cannot say this.
+    str(Label("@rules_go//go/config:linkmode")): "auto",
+    str(Label("@rules_go//go/config:msan")): False,
+    str(Label("@rules_go//go/config:pure")): True,
+    str(Label("@rules_go//go/config:race")): False,
+}
 
-# Starlark flags reach what runs in the build as well: without this, each key would have the tools, and Go's library with
-# them, compiled anew.
-_without_key = transition(
-    implementation = lambda _settings, _attr: {
-        _KEY: Label("//signing:development_key"),
-        _KINDS: [],
-    },
+# Starlark flags reach what runs in the build as well: without this, each set of them would have the tools, and Go's library with them,
+# compiled anew.
+_as_tool = transition(
+    implementation = lambda _settings, _attr: _SETTINGS,
     inputs = [],
-    outputs = [_KEY, _KINDS],
+    outputs = _SETTINGS.keys(),
 )
 
 def _bpf_tool_impl(ctx):
@@ -24,7 +31,7 @@ def _bpf_tool_impl(ctx):
     )]
 
 bpf_tool = rule(
-    doc = "A program as `//signing`'s flags have it by default.",
+    doc = "A program, built the same whatever a build says of its keys and of its own Go programs.",
     implementation = _bpf_tool_impl,
     attrs = {
         "tool": attr.label(
@@ -38,6 +45,6 @@ bpf_tool = rule(
             default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
         ),
     },
-    cfg = _without_key,
+    cfg = _as_tool,
     executable = True,
 )

@@ -217,6 +217,16 @@ _test_tools_test = analysistest.make(
     config_settings = {_EXEC_PLATFORMS: [str(Label("@platforms//host")), _here("linux_s390x")]},
 )
 
+# Tools are built once, whatever a build's flags are.
+
+def _one_tool_impl(ctx):
+    env = analysistest.begin(ctx)
+    paths = [f.path for f in analysistest.target_under_test(env)[DefaultInfo].files.to_list()]
+    asserts.equals(env, 1, len(paths), "each set of flags has a tool of its own: %s" % paths)
+    return analysistest.end(env)
+
+_one_tool_test = analysistest.make(_one_tool_impl)
+
 # Errors: targets that must not analyse, with parts of what they say.
 
 def _error_impl(ctx):
@@ -292,6 +302,7 @@ def rules_tests():
     _rotation_test(name = "rotation_test", target_under_test = ":rotated_loader")
     _foreign_pool_test(name = "foreign_pool_test", target_under_test = ":signed_here")
     _test_tools_test(name = "test_tools_test", target_under_test = ":tests_of_two_machines")
+    _one_tool_test(name = "one_tool_test", target_under_test = ":signtool_with_each_flag")
     _key_test(name = "key_test", target_under_test = ":test_key")
 
     for target, parts in _ERRORS.items():

@@ -41,6 +41,40 @@ configured = rule(
     },
 )
 
+_FLAGS = {
+    str(Label("//signing:allowed_kinds")): ["test"],
+    str(Label("//signing:key")): Label("//tests/rules:test_key"),
+    str(Label("@rules_go//go/config:linkmode")): "pie",
+    str(Label("@rules_go//go/config:msan")): True,
+    str(Label("@rules_go//go/config:pure")): False,
+    str(Label("@rules_go//go/config:race")): True,
+}
+
+# Each flag by itself, and none.
+_each_flag = transition(
+    implementation = lambda settings, _attr: {"none": settings} | {flag: settings | {flag: value} for flag, value in _FLAGS.items()},
+    inputs = _FLAGS.keys(),
+    outputs = _FLAGS.keys(),
+)
+
+def _with_each_flag_impl(ctx):
+    return [DefaultInfo(files = depset(ctx.files.target))]
+
+with_each_flag = rule(
+    doc = "The files of a target, in builds with various flags: one file if none of them matters.",
+    implementation = _with_each_flag_impl,
+    attrs = {
+        "target": attr.label(
+            cfg = _each_flag,
+            doc = "What to build.",
+            mandatory = True,
+        ),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+)
+
 def _in_tool_impl(ctx):
     return [DefaultInfo(files = depset(ctx.files.target))]
 
