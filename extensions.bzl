@@ -10,7 +10,6 @@ before a build needs it, and when nothing fit is found only the targets that nee
 Variables of the environment (or `--repo_env`) that it reads:
 
 - `BPF_CLANG`: the compiler to take. Otherwise the first of clang, clang-30 ... clang-15 on `PATH` that can be used.
-- `BPF_LLVM_STRIP`: the llvm-strip to take. Otherwise the compiler's neighbour, or the first on `PATH`.
 - `BPF_SYSROOT`: a folder to look for `usr/include` in, instead of `/`: headers of libbpf and the kernel's UAPI.
 """
 

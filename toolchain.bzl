@@ -6,7 +6,6 @@
         name = "bpf_" + cpu,
         clang = "@llvm//:clang",
         cpu = cpu,
-        llvm_strip = "@llvm//:llvm-strip",
         version = "21.1.8",
         deps = [":headers_" + cpu],
     ) for cpu in BPF_CPUS]

@@ -1,14 +1,13 @@
-"""Finds clang, llvm-strip and the system's headers on the machine that Bazel runs on."""
+"""Finds clang and the system's headers on the machine that Bazel runs on."""
 
 load(":cpus.bzl", "CPUS")
-load(":toolchain.bzl", "MIN_CLANG", "TOOLCHAIN_TYPE", "major_version")
+load(":toolchain.bzl", "MIN_CLANG", "TOOLCHAIN_TYPE", "version_numbers")
 
 _MAX_CLANG = 30  # the newest name to try
 
-_INSTALL = """Install clang %d or newer with llvm-strip, libbpf's headers and the kernel's (Debian, Ubuntu: apt install clang llvm libbpf-dev \
-linux-libc-dev; Fedora: dnf install clang llvm libbpf-devel kernel-headers; Alpine: apk add clang llvm libbpf-dev linux-headers), or say \
-where they are with --repo_env=BPF_CLANG=/path/to/clang and --repo_env=BPF_LLVM_STRIP=/path/to/llvm-strip, or register a bpf_toolchain of \
-your own. After installing: bazel fetch --force --configure, or bazel shutdown.""" % MIN_CLANG
+_INSTALL = """Install clang %d or newer, libbpf's headers and the kernel's (Debian, Ubuntu: apt install clang libbpf-dev linux-libc-dev; \
+Fedora: dnf install clang libbpf-devel kernel-headers; Alpine: apk add clang libbpf-dev linux-headers), or say where clang is with \
+--repo_env=BPF_CLANG=/path/to/clang, or register a bpf_toolchain of your own. After installing: bazel fetch --force --configure, or bazel shutdown.""" % MIN_CLANG
 
 # Where libc headers would be: what the kernel's UAPI headers include of them (linux/if.h: struct sockaddr).
 _SOCKET_H = """\
@@ -75,7 +74,6 @@ bpf_toolchain(
     name = "bpf_{cpu}",
     clang_path = "{clang}",
     cpu = "{cpu}",
-    llvm_strip_path = "{strip}",
     version = "{version}",
     deps = [
         ":asm_{cpu}",
@@ -111,11 +109,11 @@ def _version(rctx, clang):
     if ran.return_code != 0:
         return None, "%s does not run: %s" % (clang, (ran.stderr or ran.stdout).strip().split("\n")[0])
     line = ran.stdout.strip().split("\n")[0].strip()
-    major = major_version(line)
-    if "clang" not in line or major == None:
+    numbers = version_numbers(line)
+    if "clang" not in line or not numbers:
         return None, "%s is not a clang: it says %r" % (clang, line)
-    if major < MIN_CLANG:
-        return None, "%s is version %d, too old" % (clang, major)
+    if numbers[0] < MIN_CLANG:
+        return None, "%s is version %d, too old" % (clang, numbers[0])
     targets = rctx.execute([clang, "--print-targets"]).stdout
     if targets and "bpf" not in targets:
         return None, "%s was built without the BPF target" % clang
@@ -140,18 +138,6 @@ def _find_clang(rctx):
             return path, version, rejected
         rejected.append(why)
     return None, None, rejected or ["no clang on PATH"]
-
-def _find_strip(rctx, clang, version):
-    """Returns llvm-strip's path, or None: the chosen one, clang's neighbour, of its version, any."""
-    chosen = rctx.getenv("BPF_LLVM_STRIP")
-    if chosen:
-        path = rctx.path(chosen) if chosen.startswith("/") else rctx.which(chosen)
-        return path if path and path.exists else None
-    for folder in [clang.realpath.dirname, clang.dirname]:
-        path = folder.get_child("llvm-strip")
-        if path.exists:
-            return path
-    return rctx.which("llvm-strip-%d" % major_version(version)) or rctx.which("llvm-strip")
 
 def _link(rctx, folder, name):
     """Shows a folder of the machine as `name`; returns whether it is there."""
@@ -197,17 +183,7 @@ def _headers(rctx, clang, sysroot):
 
 def _host_toolchains_impl(rctx):
     clang, version, rejected = _find_clang(rctx)
-    strip = _find_strip(rctx, clang, version) if clang else None
-    if not clang:
-        error = "no clang for BPF on this machine: %s. %s" % ("; ".join(rejected), _INSTALL)
-    elif not strip:
-        chosen = rctx.getenv("BPF_LLVM_STRIP")
-        error = "no llvm-strip on this machine: %s. %s" % (
-            "BPF_LLVM_STRIP=%s does not exist" % chosen if chosen else "neither beside %s nor on PATH" % clang,
-            _INSTALL,
-        )
-    else:
-        error = None
+    error = None if clang else "no clang for BPF on this machine: %s. %s" % ("; ".join(rejected), _INSTALL)
 
     build = _HEADER.format(
         defs = Label("//private:library.bzl"),
@@ -222,7 +198,7 @@ def _host_toolchains_impl(rctx):
             build += _MISSING.format(cpu = cpu, error = repr(error))
         else:
             _asm(rctx, sysroot, cpu)
-            build += _TOOLCHAIN.format(clang = clang, cpu = cpu, strip = strip, version = version)
+            build += _TOOLCHAIN.format(clang = clang, cpu = cpu, version = version)
         build += _REGISTRATION.format(constraint = c.constraint, cpu = cpu, type = TOOLCHAIN_TYPE)
     rctx.file("BUILD.bazel", build.rstrip("\n") + "\n", executable = False)
 
@@ -230,6 +206,6 @@ host_toolchains = repository_rule(
     doc = "Toolchains around the clang of this machine, one a target cpu. See the extension `bpf`.",
     implementation = _host_toolchains_impl,
     configure = True,
-    environ = ["BPF_CLANG", "BPF_LLVM_STRIP", "BPF_SYSROOT", "PATH"],
+    environ = ["BPF_CLANG", "BPF_SYSROOT", "PATH"],
     local = True,
 )

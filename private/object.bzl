@@ -6,7 +6,7 @@ load(":providers.bzl", "BpfObjectInfo")
 load(":show.bzl", "show")
 load(":toolchain.bzl", "TOOLCHAIN_TYPE")
 
-_DOC = """Compiles BPF C to an ELF object, `<name>.bpf.o`, with BTF and without DWARF.
+_DOC = """Compiles BPF C to an ELF object, `<name>.bpf.o`, with BTF.
 
     bpf_object(
         name = "execsnoop_bpf",
@@ -24,7 +24,10 @@ The same sources give the same bytes wherever they are built.
 Several `srcs` become one object, as with `bpftool gen object`: a global has one definition, which others declare `extern`;
 `__weak` ones give way; `static` ones stay apart; all have the same license.
 
-Output groups: `debug`, what the compiler wrote for each source, with DWARF, for `llvm-objdump -S`."""
+The object of a single source is what the compiler wrote, with DWARF, for `llvm-objdump -S`. A loader has no DWARF in it.
+
+Output groups: `debug`, what the compiler wrote for each source, with DWARF; `stripped`, the object without DWARF, for programs that embed
+the object itself: `<name>.stripped.bpf.o`, or `<name>.bpf.o` if there are several sources."""
 
 _ATTRS = HEADER_ATTRS | {
     "copts": attr.string_list(
@@ -42,7 +45,7 @@ _ATTRS = HEADER_ATTRS | {
     "srcs": attr.label_list(
         allow_empty = False,
         allow_files = [".c"],
-        doc = "The sources, by custom named `*.bpf.c`. Several are linked into one object: they may use one another's functions, " +
+        doc = "The sources, usually named `*.bpf.c`. Several are linked into one object: they may use one another's functions, " +
               "variables and maps, declared `extern`.",
         mandatory = True,
     ),
@@ -74,8 +77,11 @@ def _flags(ctx, toolchain, headers):
         "-D__TARGET_ARCH_" + toolchain.target_arch,
     ] + _COPTS + toolchain.copts + ["-D" + d for d in headers.defines.to_list() + toolchain.headers.defines.to_list()]
 
-def _compile(ctx, toolchain, headers, flags, src):
-    out = ctx.actions.declare_file("_objs/%s/%s.o" % (ctx.label.name, paths.replace_extension(src.short_path.replace("../", "external/"), "")))
+def _declare_object(ctx, src):
+    """Declares what the compiler writes for one of several sources."""
+    return ctx.actions.declare_file("_objs/%s/%s.o" % (ctx.label.name, paths.replace_extension(src.short_path.replace("../", "external/"), "")))
+
+def _compile(ctx, toolchain, headers, flags, src, out):
     args = ctx.actions.args()
     args.add("-c")
     args.add_all(flags)
@@ -90,23 +96,23 @@ def _compile(ctx, toolchain, headers, flags, src):
     args.add_all(headers.system_includes, before_each = "-isystem")
     args.add_all(toolchain.headers.system_includes, before_each = "-idirafter")
     args.add_all(ctx.attr.copts)
+    args.add("-include", toolchain.version_check)
     args.add(src)
     args.add("-o", out)
     ctx.actions.run(
         arguments = [args],
         env = toolchain.env,
         executable = toolchain.clang,
-        inputs = depset([src], transitive = [headers.headers, toolchain.headers.headers]),
+        inputs = depset([src, toolchain.version_check], transitive = [headers.headers, toolchain.headers.headers]),
         mnemonic = "BpfCompile",
         outputs = [out],
         progress_message = "Compiling BPF %s for %%{label}" % src.short_path,
         toolchain = TOOLCHAIN_TYPE,
         tools = toolchain.tools,
     )
-    return out
 
-def _link(ctx, objects):
-    out = ctx.actions.declare_file("_objs/%s/linked.o" % ctx.label.name)
+def _link(ctx, objects, out):
+    """Links objects. The linker leaves DWARF out."""
     args = ctx.actions.args()
     args.add("-out", out)
     args.add_all(objects)
@@ -118,26 +124,6 @@ def _link(ctx, objects):
         outputs = [out],
         progress_message = "Linking BPF %{output}",
     )
-    return out
-
-def _strip(ctx, toolchain, object):
-    out = ctx.actions.declare_file(ctx.label.name + ".bpf.o")
-    args = ctx.actions.args()
-    args.add("--strip-debug")
-    args.add("-o", out)
-    args.add(object)
-    ctx.actions.run(
-        arguments = [args],
-        env = toolchain.env,
-        executable = toolchain.llvm_strip,
-        inputs = [object],
-        mnemonic = "BpfStrip",
-        outputs = [out],
-        progress_message = "Stripping BPF %{output}",
-        toolchain = TOOLCHAIN_TYPE,
-        tools = toolchain.tools,
-    )
-    return out
 
 def _bpf_object_impl(ctx):
     toolchain = ctx.toolchains[TOOLCHAIN_TYPE].bpf
@@ -145,11 +131,23 @@ def _bpf_object_impl(ctx):
         fail("%s: %s" % (show(ctx.label), toolchain.error))
     headers = collect_headers(ctx)
     flags = _flags(ctx, toolchain, headers)
-    objects = [_compile(ctx, toolchain, headers, flags, src) for src in ctx.files.srcs]
-    object = _strip(ctx, toolchain, objects[0] if len(objects) == 1 else _link(ctx, objects))
+    object = ctx.actions.declare_file(ctx.label.name + ".bpf.o")
+    if len(ctx.files.srcs) == 1:
+        objects = [object]
+        _compile(ctx, toolchain, headers, flags, ctx.files.srcs[0], object)
+        stripped = ctx.actions.declare_file(ctx.label.name + ".stripped.bpf.o")
+    else:
+        objects = [_declare_object(ctx, src) for src in ctx.files.srcs]
+        for src, out in zip(ctx.files.srcs, objects):
+            _compile(ctx, toolchain, headers, flags, src, out)
+        stripped = object
+    _link(ctx, objects, stripped)
     return [
         DefaultInfo(files = depset([object])),
-        OutputGroupInfo(debug = depset(objects)),
+        OutputGroupInfo(
+            debug = depset(objects),
+            stripped = depset([stripped]),
+        ),
         BpfObjectInfo(
             compiler = toolchain.version if "clang" in toolchain.version else "clang " + toolchain.version,
             debug_objects = objects,

@@ -12,7 +12,7 @@ BpfLibraryInfo = provider(
 )
 
 BpfObjectInfo = provider(
-    doc = "A BPF object file: ELF, with BTF and without DWARF.",
+    doc = "A BPF object file: ELF, with BTF. With DWARF, if it was compiled from one source.",
     fields = {
         "compiler": "string: the compiler's name and version.",
         "debug_objects": "list of Files: what the compiler wrote for each source, with DWARF, for llvm-objdump.",
@@ -63,9 +63,9 @@ BpfToolchainInfo = provider(
         "env": "dict of strings: the tools' environment. It holds the compiler's version, so that caches tell two apart.",
         "error": "string: why this toolchain cannot be used, or empty.",
         "headers": "BpfLibraryInfo: the system's headers: libbpf's, the kernel's UAPI, the compiler's own.",
-        "llvm_strip": "string: llvm-strip's path: absolute, or relative to the execution root.",
         "target_arch": "string: the X of `__TARGET_ARCH_X`.",
         "tools": "depset of Files: what the tools are made of, where they are labels.",
         "version": "string: the compiler's version.",
+        "version_check": "File: a header that every compilation includes, which fails a compiler of another version.",
     },
 )

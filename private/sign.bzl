@@ -135,24 +135,6 @@ def tbs(ctx, bundle, schemes):
     _run(ctx, args, inputs = [bundle], outputs = outputs, mnemonic = "BpfTBS", message = "Writing bytes to sign:")
     return outputs
 
-def audit(ctx, bundle):
-    """Proves of a bundle's loaders that they act only on what is signed: a validation, which fails a build beside what needs the bundle.
-
-    Args:
-      ctx: the rule's context.
-      bundle: the bundle.
-
-    Returns:
-      A file with what was found (JSON).
-    """
-    out = ctx.actions.declare_file(ctx.label.name + ".audit.json")
-    args = ctx.actions.args()
-    args.add("audit")
-    args.add("-out", out)
-    args.add(bundle)
-    _run(ctx, args, inputs = [bundle], outputs = [out], mnemonic = "BpfAudit", message = "Auditing loaders:")
-    return out
-
 def _material(file):
     # The name is the file's in the sources, whatever folder this build's outputs are in.
     return "%s=%s" % (file.short_path.replace("../", "external/", 1), file.path)

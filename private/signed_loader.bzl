@@ -4,7 +4,7 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":exec_groups.bzl", "LOCAL", "SIGN")
 load(":providers.bzl", "BpfLoaderInfo", "BpfObjectInfo", "BpfSigningKeyInfo")
 load(":show.bzl", "show")
-load(":sign.bzl", "attach", "audit", "provenance", "sign", "tbs")
+load(":sign.bzl", "attach", "provenance", "sign", "tbs")
 load(":signing_key.bzl", "CERTIFICATES", "KINDS")
 
 SCHEMES = ["map-hash", "payload"]
@@ -47,11 +47,11 @@ While there are none, `--output_groups=tbs` builds the bytes to sign, and all th
 Signatures add up: with `loader` instead of `object`, those of another `bpf_signed_loader` are kept and this one's are added, as
 when a new key takes an old one's place. docs/signing.md shows all of it, step by step.
 
-Whatever builds a loader also proves of its instructions that they act on nothing but what is signed (docs/audit.md): a validation action,
-which `--norun_validations` leaves out.
+Whatever generates a loader also proves that its instructions act on nothing but what is signed (docs/audit.md). A loader that fails the
+audit is not written, so nothing can sign it.
 
 Output groups: `tbs`, the exact bytes to sign for each scheme, and a manifest with their digests; `provenance`, an in-toto statement of
-what the bundle was made from; `unsigned`, the bundle before it was signed; `object`, the object file."""
+what the bundle was made from; `audit`, the findings of the audit; `unsigned`, the bundle before it was signed; `object`, the object file."""
 
 _ATTRS = {
     "at": attr.string(
@@ -194,9 +194,11 @@ def _check_attributes(ctx):
 def _generate(ctx, object):
     """Compiles an object to an unsigned bundle, and returns what is known of it."""
     unsigned = ctx.actions.declare_file(ctx.label.name + ".unsigned.bpfl")
+    audit = ctx.actions.declare_file(ctx.label.name + ".audit.json")
     args = ctx.actions.args()
     args.add("-object", object.object)
     args.add("-out", unsigned)
+    args.add("-audit", audit)
     args.add_joined("-scheme", ctx.attr.schemes, join_with = ",")
     args.add_all(["%s=%s" % item for item in sorted(ctx.attr.kconfig.items())], before_each = "-kconfig")
     if ctx.file.kernel_btf:
@@ -206,11 +208,11 @@ def _generate(ctx, object):
         executable = ctx.executable._loadergen,
         inputs = [object.object] + ctx.files.kernel_btf,
         mnemonic = "BpfLoaderGen",
-        outputs = [unsigned],
+        outputs = [unsigned, audit],
         progress_message = "Generating loader %{output}",
     )
     return struct(
-        audit = audit(ctx, unsigned),
+        audit = audit,
         bundle = unsigned,
         key_kinds = [],
         object = object,
@@ -230,12 +232,12 @@ def _bpf_signed_loader_impl(ctx):
     return [
         DefaultInfo(files = depset([signed])),
         OutputGroupInfo(
+            # A loader that another one is made of has audited itself.
+            audit = depset([] if ctx.attr.loader else [base.audit]),
             object = depset([base.object.object]),
             provenance = depset([base.provenance]),
             tbs = depset(base.tbs),
             unsigned = depset([base.unsigned]),
-            # A loader that another one is made of has validated itself.
-            _validation = depset([] if ctx.attr.loader else [base.audit]),
         ),
         BpfLoaderInfo(
             bundle = signed,

@@ -17,7 +17,6 @@ _DOC = """A clang for BPF and the system headers of one target cpu, as a toolcha
         name = "bpf_aarch64",
         clang = "@llvm//:clang",
         cpu = "aarch64",
-        llvm_strip = "@llvm//:llvm-strip",
         version = "21.1.8",
         deps = [":libbpf_headers", ":uapi_headers_arm64"],
     )
@@ -47,49 +46,69 @@ _ATTRS = {
         doc = "`bpf_library` or `cc_library` targets: the system's headers.",
         providers = [[BpfLibraryInfo], [CcInfo]],
     ),
-    "llvm_strip": attr.label(
-        allow_single_file = True,
-        cfg = "exec",
-        doc = "llvm-strip. Either this or `llvm_strip_path`.",
-    ),
-    "llvm_strip_path": attr.string(
-        doc = "llvm-strip, by its absolute path on the machine that runs the actions.",
-    ),
     "tools": attr.label_list(
         allow_files = True,
         cfg = "exec",
-        doc = "Other files that `clang` and `llvm_strip` need to run, such as shared libraries.",
+        doc = "Other files that `clang` needs to run, such as shared libraries.",
     ),
     "version": attr.string(
         doc = "The compiler's version, `21.1.8` or the first line of `clang --version`. At least 15. It is part of each " +
-              "compilation's cache key.",
+              "compilation's cache key. A compilation by a clang with other numbers fails; `21` leaves open which 21 it is.",
         mandatory = True,
     ),
 }
 
-def major_version(version):
-    """Finds the major number in a version.
+def version_numbers(version):
+    """Finds the numbers in a version.
 
     Args:
-      version: such as "21.1.8" or "Debian clang version 21.1.8 (13)".
+      version: such as "21", "21.1.8" or "Debian clang version 21.1.8 (13)".
 
     Returns:
-      The number, or None.
+      A list of at most three numbers: major, minor, patch. Empty, if no word begins with a number.
     """
     for word in version.split(" "):
-        number = word.partition(".")[0]
-        if number.isdigit():
-            return int(number)
-    return None
+        numbers = []
+        for part in word.split(".")[:3]:
+            digits = part[:len(part) - len(part.lstrip("0123456789"))]
+            if digits:
+                numbers.append(int(digits))
+            if digits != part:
+                break
+        if numbers:
+            return numbers
+    return []
 
-def _one_of(ctx, name):
-    """Returns the path of the tool that attribute `name` or `name`_path has, and its File or None."""
-    file = getattr(ctx.file, name)
-    path = getattr(ctx.attr, name + "_path")
+# clang's names for the numbers.
+_VERSION_MACROS = ["__clang_major__", "__clang_minor__", "__clang_patchlevel__"]
+
+# Every compilation includes it, so the check costs no process and runs wherever the compiler runs.
+_VERSION_CHECK = """\
+/* Made by {label}. */
+_Static_assert({condition},
+	"the clang that runs here is " __clang_version__ ", and the toolchain {label} declares {version}. "
+	"Either declare the version that runs, or keep these actions off machines with another one: give the toolchain() "
+	"exec_compatible_with = [a constraint_value of yours], and that value to the platform() of the machines that have this clang, "
+	"whose exec_properties choose them.");
+"""
+
+def _write_version_check(ctx, version, numbers):
+    """Writes the header that fails a compilation by another version than the declared one."""
+    out = ctx.actions.declare_file(ctx.label.name + ".version.h")
+    ctx.actions.write(out, _VERSION_CHECK.format(
+        condition = " && ".join(["%s == %d" % pair for pair in zip(_VERSION_MACROS, numbers)]),
+        label = show(ctx.label),
+        version = version.replace("\\", "\\\\").replace("\"", "\\\""),
+    ))
+    return out
+
+def _clang(ctx):
+    """Returns the compiler's path, and its File or None."""
+    file, path = ctx.file.clang, ctx.attr.clang_path
     if bool(file) == bool(path):
-        fail("%s: set either %s or %s_path" % (show(ctx.label), name, name))
+        fail("%s: set either clang or clang_path" % show(ctx.label))
     if path and not path.startswith("/"):
-        fail("%s: %s_path %r is not absolute" % (show(ctx.label), name, path))
+        fail("%s: clang_path %r is not absolute" % (show(ctx.label), path))
     return (file.path if file else path), file
 
 def _system(dep):
@@ -104,12 +123,11 @@ def _system(dep):
     )
 
 def _bpf_toolchain_impl(ctx):
-    clang, clang_file = _one_of(ctx, "clang")
-    strip, strip_file = _one_of(ctx, "llvm_strip")
-    major = major_version(ctx.attr.version)
-    if major == None:
+    clang, clang_file = _clang(ctx)
+    numbers = version_numbers(ctx.attr.version)
+    if not numbers:
         fail("%s: version %r has no number in it" % (show(ctx.label), ctx.attr.version))
-    if major < MIN_CLANG:
+    if numbers[0] < MIN_CLANG:
         fail("%s: clang %s is too old: rules_bpf needs clang %d or newer" % (show(ctx.label), ctx.attr.version, MIN_CLANG))
     cpu = CPUS[ctx.attr.cpu]
     return [platform_common.ToolchainInfo(
@@ -121,10 +139,10 @@ def _bpf_toolchain_impl(ctx):
             env = {"BPF_CLANG_VERSION": ctx.attr.version},
             error = "",
             headers = merge_headers([_system(d) for d in ctx.attr.deps]),
-            llvm_strip = strip,
             target_arch = cpu.target_arch,
-            tools = depset([f for f in [clang_file, strip_file] if f] + ctx.files.tools),
+            tools = depset(([clang_file] if clang_file else []) + ctx.files.tools),
             version = ctx.attr.version,
+            version_check = _write_version_check(ctx, ctx.attr.version, numbers),
         ),
     )]
 
@@ -145,10 +163,10 @@ def _missing_bpf_toolchain_impl(ctx):
             env = {},
             error = ctx.attr.error,
             headers = merge_headers([]),
-            llvm_strip = "",
             target_arch = cpu.target_arch,
             tools = depset(),
             version = "",
+            version_check = None,
         ),
     )]
 

@@ -13,6 +13,19 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle"
 )
 
+// checkStripped checks that an object has type information and no DWARF.
+func checkStripped(t *testing.T, path string, order binary.ByteOrder) {
+	t.Helper()
+	f, err := elf.Open(path)
+	qt.Assert(t, qt.IsNil(err))
+	defer f.Close()
+	qt.Check(t, qt.Equals[binary.ByteOrder](f.ByteOrder, order))
+	qt.Check(t, qt.IsNotNil(f.Section(".BTF")), qt.Commentf("the type information is gone"))
+	for _, s := range f.Sections {
+		qt.Check(t, qt.IsFalse(strings.HasPrefix(s.Name, ".debug")), qt.Commentf("section %s", s.Name))
+	}
+}
+
 // A build for a platform has the platform's byte order, in the object and in the loader made of it.
 func TestByteOrder(t *testing.T) {
 	if os.Getenv("TEST_SRCDIR") == "" {
@@ -35,9 +48,7 @@ func TestByteOrder(t *testing.T) {
 			qt.Check(t, qt.Equals(f.Machine, elf.EM_BPF))
 			qt.Check(t, qt.Equals[binary.ByteOrder](f.ByteOrder, order))
 			qt.Check(t, qt.IsNotNil(f.Section(".BTF")), qt.Commentf("the type information is gone"))
-			for _, s := range f.Sections {
-				qt.Check(t, qt.IsFalse(strings.HasPrefix(s.Name, ".debug")), qt.Commentf("section %s", s.Name))
-			}
+			checkStripped(t, "stripped_"+platform+".bpf.o", order)
 
 			data, err := os.ReadFile("objects_" + platform + ".bpfl")
 			qt.Assert(t, qt.IsNil(err))

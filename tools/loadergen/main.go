@@ -1,6 +1,6 @@
 // Command loadergen compiles a BPF object into a bundle of gen-loaders, which signtool signs.
 //
-//	loadergen -object X.bpf.o -out X.bpfl [-scheme map-hash,payload] [-kconfig NAME=VALUE]... [-kernel-btf FILE]
+//	loadergen -object X.bpf.o -out X.bpfl [-scheme map-hash,payload] [-kconfig NAME=VALUE]... [-kernel-btf FILE] [-audit FILE]
 //
 // It also shows what loaders do, on a simulated kernel: the calls (trace), the instructions (golden), or a page for who is to
 // approve a signature (report).
@@ -18,6 +18,7 @@ import (
 	"fmt"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 	"github.com/rules-bpf/rules_bpf/tools/loadergen/compile"
 )
@@ -32,6 +33,7 @@ func run(args []string, env *cli.Env) error {
 	flags.SetOutput(env.Stderr)
 	in := flags.String("object", "", "the BPF object `file` to compile; - for standard input")
 	out := flags.String("out", "", "the bundle `file` to write; - for standard output")
+	report := flags.String("audit", "", "audit the loaders as signtool audit does: write the findings as JSON to `FILE`, or nothing if there is an error among them")
 	var how compile.Flags
 	how.Add(flags)
 	if err := flags.Parse(args); err != nil {
@@ -51,5 +53,13 @@ func run(args []string, env *cli.Env) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", cli.Input(*in), err)
 	}
-	return env.Files.Write(*out, data)
+	outputs := []file.Output{{Path: *out, Data: data}}
+	if *report != "" {
+		findings, err := auditEncoded(data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", cli.Input(*in), err)
+		}
+		outputs = append(outputs, file.Output{Path: *report, Data: findings})
+	}
+	return env.Files.WriteAll(outputs...)
 }
