@@ -14,7 +14,7 @@ BpfLibraryInfo = provider(
 BpfObjectInfo = provider(
     doc = "A BPF object file: ELF, with BTF. With DWARF, if it was compiled from one source.",
     fields = {
-        "compiler": "string: the compiler's name and version.",
+        "compiler": "string: the compiler's name and version, as the toolchain declares them.",
         "debug_objects": "list of Files: what the compiler wrote for each source, with DWARF, for llvm-objdump.",
         "endian": "string: byte order, `little` or `big`.",
         "flags": "list of strings: the compiler's flags, less those that say where folders are on one machine.",

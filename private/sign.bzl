@@ -156,7 +156,9 @@ def provenance(ctx, bundle, object, kconfig, kernel_btf):
     materials = depset(kernel_btf, transitive = [object.sources])
     args = ctx.actions.args()
     args.add("provenance")
-    args.add("-compiler", object.compiler)
+
+    # What ran, as it says itself, and not what the toolchain declares.
+    args.add_all(object.debug_objects, before_each = "-compiled")
     args.add_all(object.flags, before_each = "-flag")
     args.add_all(["%s=%s" % item for item in sorted(kconfig.items())], before_each = "-kconfig")
     args.add_all(materials, before_each = "-material", map_each = _material)
@@ -165,7 +167,7 @@ def provenance(ctx, bundle, object, kconfig, kernel_btf):
     _run(
         ctx,
         args,
-        inputs = depset([bundle], transitive = [materials]),
+        inputs = depset([bundle] + object.debug_objects, transitive = [materials]),
         outputs = [out],
         mnemonic = "BpfProvenance",
         message = "Writing provenance",

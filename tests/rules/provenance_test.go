@@ -27,7 +27,12 @@ func TestProvenance(t *testing.T) {
 	qt.Assert(t, qt.IsNil(s.Check(b)))
 
 	build := s.Predicate.BuildDefinition
-	qt.Check(t, qt.StringContains(build.ExternalParameters.Compiler, "clang"))
+	object, err := os.ReadFile("headers.bpf.o")
+	qt.Assert(t, qt.IsNil(err))
+	ran, err := provenance.Producer(object)
+	qt.Assert(t, qt.IsNil(err))
+	qt.Check(t, qt.StringContains(ran, "clang"))
+	qt.Check(t, qt.Equals(build.ExternalParameters.Compiler, ran))
 	for _, flag := range []string{"-O2", "-mcpu=v3", "-DSHARED_DEFINE=2", "-Werror"} {
 		qt.Check(t, qt.SliceContains(build.ExternalParameters.Flags, flag))
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"strings"
 
@@ -12,15 +14,16 @@ import (
 
 var provenanceCommand = command{
 	name: "provenance",
-	args: "[-compiler NAME] [-flag FLAG...] [-kconfig NAME=VALUE...] [-material NAME=FILE...] -in IN.bpfl -out OUT.intoto.json",
+	args: "[-compiler NAME | -compiled OBJECT...] [-flag FLAG...] [-kconfig NAME=VALUE...] [-material NAME=FILE...] -in IN.bpfl -out OUT.intoto.json",
 	help: "write the in-toto statement of a bundle: what it was made from, and how",
 	run:  runProvenance,
 }
 
 func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
-	var compilerFlags, kconfig, materials stringList
+	var compiled, compilerFlags, kconfig, materials stringList
 	var build provenance.Build
 	flags.StringVar(&build.Compiler, "compiler", "", "`name` and version of the compiler, as it calls itself")
+	flags.Var(&compiled, "compiled", "an `object` as the compiler wrote it, whose debug information names the compiler; may be repeated, if the compiler is one")
 	flags.Var(&compilerFlags, "flag", "a `flag` of the compiler; may be repeated")
 	flags.Var(&kconfig, "kconfig", "a value of a kconfig extern that the loader was made with, as `NAME=VALUE`; may be repeated")
 	flags.Var(&materials, "material", "a further input, as `NAME=FILE`; may be repeated")
@@ -31,6 +34,15 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	build.Flags = compilerFlags
+	if len(compiled) > 0 {
+		if build.Compiler != "" {
+			return usagef("set either -compiler or -compiled")
+		}
+		var err error
+		if build.Compiler, err = env.compilerOf(compiled); err != nil {
+			return inFlag("compiled", err)
+		}
+	}
 	for _, k := range kconfig {
 		name, value, ok := strings.Cut(k, "=")
 		if !ok || name == "" {
@@ -65,6 +77,29 @@ func runProvenance(env *environment, flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	return inFlag("out", env.Files.Write(*out, data))
+}
+
+// errCompilers is in the chain of errors about objects of different compilers.
+var errCompilers = errors.New("the objects are of different compilers")
+
+// compilerOf returns what the compiler of objects calls itself.
+func (env *environment) compilerOf(objects []string) (string, error) {
+	var compiler string
+	for i, path := range objects {
+		data, err := env.Files.Read(path, file.MaxBinary)
+		if err != nil {
+			return "", err
+		}
+		producer, err := provenance.Producer(data)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		if i > 0 && producer != compiler {
+			return "", fmt.Errorf("%w: %s is of %q, and %s of %q: compile them with one", errCompilers, objects[0], compiler, path, producer)
+		}
+		compiler = producer
+	}
+	return compiler, nil
 }
 
 // material names a file of any size by its digest.

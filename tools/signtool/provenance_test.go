@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"testing"
 
@@ -37,6 +38,19 @@ func TestProvenance(t *testing.T) {
 	other := small()
 	other.Blob[bundle.ContractSize] ^= 1
 	s.fails(cli.ExitFailed, []string{"-provenance", "not of this bundle", "small/blob"}, "inspect", "-provenance", s.path("1.json"), s.bundle("other.bpfl", other))
+	// The compiler is what the objects say, if it is one.
+	const object = "provenance/testdata/little.bpf.o"
+	s.ok("provenance", "-compiled", object, "-compiled", object, "-in", unsigned, "-out", s.path("compiled.json"))
+	s.ok("inspect", "-provenance", s.path("compiled.json"), signed)
+	qt.Assert(t, qt.StringContains(s.stdout.String(), "Debian clang version 21.1.8 (13)"))
+	data, err := os.ReadFile(object)
+	qt.Assert(t, qt.IsNil(err))
+	another := s.write("another.bpf.o", bytes.ReplaceAll(data, []byte("21.1.8"), []byte("19.1.7")))
+	s.fails(cli.ExitFailed, []string{"different compilers", "21.1.8", "19.1.7"},
+		"provenance", "-compiled", object, "-compiled", another, "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(cli.ExitFailed, []string{"-compiled", source}, "provenance", "-compiled", source, "-in", unsigned, "-out", s.path("3.json"))
+	s.fails(cli.ExitUsage, []string{"-compiler or -compiled"}, "provenance", "-compiler", "x", "-compiled", object, "-in", unsigned, "-out", s.path("3.json"))
+
 	s.fails(cli.ExitUsage, []string{"-material"}, "provenance", "-material", "x", "-in", unsigned, "-out", s.path("3.json"))
 	s.fails(cli.ExitUsage, []string{"-kconfig", "NAME=VALUE"}, "provenance", "-kconfig", "CONFIG_HZ", "-in", unsigned, "-out", s.path("3.json"))
 	s.fails(cli.ExitFailed, []string{"-material", "missing"}, "provenance", "-material", "x=missing", "-in", unsigned, "-out", s.path("3.json"))
