@@ -32,6 +32,9 @@ func Producer(object []byte) (string, error) {
 	return name, nil
 }
 
+// dwarf5 are the sections that a compile unit of DWARF 5 refers to.
+var dwarf5 = []string{".debug_addr", ".debug_line_str", ".debug_rnglists", ".debug_str_offsets"}
+
 // debugInformation reads the DWARF sections that name the compiler. debug/elf can do so for the machines whose relocations it knows, of
 // which BPF is not one. BPF objects have what the relocations add in the sections themselves, and sections of debug information begin
 // at 0, so there is nothing to relocate.
@@ -41,7 +44,7 @@ func debugInformation(object []byte) (*dwarf.Data, error) {
 		return nil, fmt.Errorf("ELF: %w", err)
 	}
 	section := map[string][]byte{}
-	for _, name := range []string{".debug_abbrev", ".debug_info", ".debug_str", ".debug_addr", ".debug_line_str", ".debug_str_offsets"} {
+	for _, name := range append([]string{".debug_abbrev", ".debug_info", ".debug_str"}, dwarf5...) {
 		s := f.Section(name)
 		if s == nil {
 			continue
@@ -60,7 +63,7 @@ func debugInformation(object []byte) (*dwarf.Data, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DWARF: %w", err)
 	}
-	for _, name := range []string{".debug_addr", ".debug_line_str", ".debug_str_offsets"} {
+	for _, name := range dwarf5 {
 		if err := data.AddSection(name, section[name]); err != nil {
 			return nil, fmt.Errorf("section %s: %w", name, err)
 		}

@@ -9,10 +9,15 @@ import (
 	"github.com/go-quicktest/qt"
 )
 
-// The fixtures are `int one(void) { return 1; }`, compiled with
+// The fixtures are programs in two sections, so that the compile unit has a list of ranges:
 //
-//	clang -target bpfel -g -O2 -ffile-compilation-dir=. -c one.c -o little.bpf.o
-//	clang -target bpfeb -g -O2 -gdwarf-4 -ffile-compilation-dir=. -c one.c -o big-dwarf4.bpf.o
+//	__attribute__((section("socket"))) int one(void) { return 1; }
+//	__attribute__((section("xdp"))) int two(int *p) { int i = p[0]; while (i > 9) i -= p[1]; return i; }
+//
+// compiled with
+//
+//	clang -target bpfel -g -O2 -ffile-compilation-dir=. -c two.c -o little.bpf.o
+//	clang -target bpfeb -g -O2 -gdwarf-4 -ffile-compilation-dir=. -c two.c -o big-dwarf4.bpf.o
 func TestProducer(t *testing.T) {
 	for _, name := range []string{"little", "big-dwarf4"} {
 		object, err := os.ReadFile(filepath.Join("testdata", name+".bpf.o"))
