@@ -371,6 +371,9 @@ func TestTamperedBundles(t *testing.T) {
 					}
 					continue
 				}
+				if errors.Is(err, bundle.ErrContract) { // the runtime tells first: the contract's digest is in the blob
+					continue
+				}
 				var refused *runtime.LoadError
 				qt.Assert(t, qt.ErrorAs(err, &refused))
 				qt.Check(t, qt.IsTrue(refused.Step == runtime.StepLoad || refused.Step == runtime.StepRun), qt.Commentf("byte %d: %v", at, err))

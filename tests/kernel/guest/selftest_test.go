@@ -471,14 +471,12 @@ func (f *selftest) checkShape() error {
 			}
 		case insn.LoadW, insn.LoadDW:
 			reads = append(reads, read{Op: i.Op, Off: i.Off})
-		case insn.JneK:
+		case insn.XorK:
 			reads[len(reads)-1].With = uint64(i.Imm)
-			qt.Check(f, qt.Equals(at+1+int(i.Off), out))
-		case insn.JneX:
+		case insn.XorX:
 			reads[len(reads)-1].With = with
-			qt.Check(f, qt.Equals(at+1+int(i.Off), out))
-		case insn.JeqX: // the last one goes on when it holds
-			reads[len(reads)-1].With = with
+		case insn.JeqK: // all differences together: the only jump goes on when there is none
+			qt.Check(f, qt.Equals(i.Imm, 0))
 			qt.Check(f, qt.Equals(at+1, out))
 			qt.Check(f, qt.Equals(at+1+int(i.Off), out+1))
 		}
