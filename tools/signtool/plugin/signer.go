@@ -11,13 +11,18 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/file"
 )
@@ -96,6 +101,11 @@ func (s *Signer) request(digest []byte, hash crypto.Hash) (*Request, error) {
 // run runs the program and returns what it wrote.
 func (s *Signer) run(in []byte) ([]byte, error) {
 	ctx := context.Background()
+	if signals := endings(); len(signals) > 0 {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, signals...)
+		defer stop()
+	}
 	if s.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.Timeout)
@@ -107,11 +117,16 @@ func (s *Signer) run(in []byte) ([]byte, error) {
 	cmd.Stdin = bytes.NewReader(in)
 	cmd.Stdout = out
 	cmd.Stderr = s.Stderr
-	cmd.WaitDelay = time.Second
-	err := cmd.Run()
+	cmd.WaitDelay = time.Second // for what has left the process group and holds the pipes
+	err := runGroup(cmd)
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // the program itself has ended, and its answer is complete
+	}
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("no answer within %v", s.Timeout)
+	case ctx.Err() != nil:
+		return nil, errors.New("interrupted by a signal")
 	case out.over:
 		return nil, fmt.Errorf("an answer of more than %d bytes", maxResponse)
 	case err != nil:
@@ -123,13 +138,29 @@ func (s *Signer) run(in []byte) ([]byte, error) {
 	return out.buf, nil
 }
 
+// endings are the signals that would end this process and not the program, whose group is another.
+func endings() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+	return slices.DeleteFunc(all, signal.Ignored)
+}
+
 // answeredError returns the error in an answer, if it is one.
 func answeredError(out []byte) string {
 	var resp Response
 	if json.Unmarshal(out, &resp) != nil {
 		return ""
 	}
-	return resp.Error
+	return message(resp.Error)
+}
+
+// message returns a signer's words as a part of a line, cut to what people read.
+func message(text string) string {
+	const most = 1000
+	text = strings.TrimSpace(text)
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return printable.Text(text)
 }
 
 // parseResponse returns the raw signature in an answer. It is strict: what is not an answer of this protocol is an error.
@@ -143,7 +174,7 @@ func parseResponse(req *Request, out []byte) ([]byte, error) {
 	}
 	switch {
 	case resp.Error != "":
-		return nil, errors.New(strings.TrimSpace(resp.Error))
+		return nil, errors.New(message(resp.Error))
 	case resp.Version != Version:
 		return nil, fmt.Errorf("it answered in version %d of the protocol, want %d", resp.Version, Version)
 	case len(resp.Signature) == 0:

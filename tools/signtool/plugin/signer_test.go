@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +30,13 @@ import (
 const modeVariable = "RULES_BPF_TEST_SIGNER"
 
 func TestMain(m *testing.M) {
-	if mode := os.Getenv(modeVariable); mode != "" {
+	switch mode := os.Getenv(modeVariable); mode {
+	case "":
+	case "sleeper":
+		os.Exit(sleeperMain())
+	case "caller":
+		os.Exit(callerMain())
+	default:
 		os.Exit(signerMain(mode))
 	}
 	os.Exit(m.Run())
@@ -120,6 +127,25 @@ func signerMain(mode string) int {
 		}
 	case "hangs":
 		time.Sleep(time.Minute)
+	case "leaves a child":
+		if startSleeper(nil) != nil {
+			return 3
+		}
+		return answer(Response{Version: 1, Signature: raw})
+	case "leaves a daemon":
+		if startSleeper(&syscall.SysProcAttr{Setsid: true}) != nil {
+			return 3
+		}
+		return answer(Response{Version: 1, Signature: raw})
+	case "hangs with a child":
+		if startSleeper(nil) != nil {
+			return 3
+		}
+		time.Sleep(time.Minute)
+	case "escapes":
+		return answer(Response{Version: 1, Error: "no\x1b[2J\nsigntool: all is well \u202e" + strings.Repeat("x", 5000)})
+	case "asks":
+		return answer(Response{Version: 1, Error: "the PIN is " + ask()})
 	default:
 		return 3
 	}
@@ -171,12 +197,13 @@ func TestSigner(t *testing.T) {
 		{"status", rsaKey, "exit status 7"},
 		{"flood", rsaKey, "more than"},
 		{"hangs", rsaKey, "no answer within"},
+		{"escapes", rsaKey, `no\\x1b\[2J\\nsigntool: all is well \\u202ex{900,1000}\.\.\.$`},
 	} {
 		t.Run(fmt.Sprintf("%s/%T", c.mode, c.key), func(t *testing.T) {
 			t.Setenv(modeVariable, c.mode)
 			name, cert := pair(t, c.key)
 			s := &Signer{Command: []string{self}, Key: name, PublicKey: cert.PublicKey, Certificate: cert, Stderr: io.Discard}
-			if c.mode == "hangs" {
+			if strings.HasPrefix(c.mode, "hangs") {
 				s.Timeout = 100 * time.Millisecond
 			}
 			digest := sha256.Sum256([]byte("message"))
