@@ -44,6 +44,7 @@ var (
 	ErrUnknownScheme    = bundle.ErrUnknownScheme
 	ErrNoKeyID          = cms.ErrNoKeyID
 	ErrKeyUsage         = cms.ErrKeyUsage
+	ErrExtKeyUsage      = cms.ErrExtKeyUsage
 	ErrExpired          = cms.ErrExpired
 	ErrNotYetValid      = cms.ErrNotYetValid
 	ErrUnsupportedKey   = cms.ErrUnsupportedKey
@@ -197,7 +198,7 @@ func (p *Policy) checkSigner(cert *x509.Certificate) error {
 		Roots:         pool(p.Roots),
 		Intermediates: pool(p.Intermediates),
 		CurrentTime:   now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}, // an issuer may forbid it, too
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrChain, err)

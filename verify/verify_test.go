@@ -61,6 +61,10 @@ func newSigner(t *testing.T, name string, parent *signer, change func(*x509.Cert
 	return &signer{key, cert}
 }
 
+func extUsage(usages ...x509.ExtKeyUsage) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.ExtKeyUsage = usages }
+}
+
 func isCA(c *x509.Certificate) { c.IsCA = true }
 
 // sign adds the signer's signature to every loader.
@@ -106,6 +110,12 @@ func TestCheck(t *testing.T) {
 		expired = newSigner(t, "expired", nil, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Hour) })
 		bare    = newSigner(t, "bare", nil, func(c *x509.Certificate) { c.SubjectKeyId = nil })
 		usage   = newSigner(t, "usage", nil, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign })
+		server  = newSigner(t, "server", nil, extUsage(x509.ExtKeyUsageServerAuth))
+		coder   = newSigner(t, "coder", root, extUsage(x509.ExtKeyUsageCodeSigning))
+		servers = newSigner(t, "servers", root, func(c *x509.Certificate) {
+			c.IsCA, c.ExtKeyUsage = true, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		})
+		dave = newSigner(t, "dave", servers, nil)
 	)
 	trusting := func(signers ...*signer) verify.Policy {
 		p := verify.Policy{Time: now}
@@ -156,6 +166,12 @@ func TestCheck(t *testing.T) {
 		{"not valid yet", with(trusting(alice), func(p *verify.Policy) { p.Time = now.AddDate(-2, 0, 0) }), by(alice), verify.ErrNotYetValid},
 		{"no key id", trusting(bare), by(alice), verify.ErrNoKeyID},
 		{"key usage", trusting(usage), by(usage), verify.ErrKeyUsage},
+		{"extended key usage", trusting(server), by(server), verify.ErrExtKeyUsage},
+		{"extended key usage, another signed", trusting(alice, server), by(alice), verify.ErrExtKeyUsage},
+		{"extended key usage, code signing", with(trusting(coder), func(p *verify.Policy) { p.Roots = []*x509.Certificate{root.cert} }), by(coder), nil},
+		{"extended key usage of the issuer", with(verify.Policy{Time: now, Roots: []*x509.Certificate{root.cert}}, func(p *verify.Policy) {
+			p.AddSigner("", []*x509.Certificate{dave.cert, servers.cert})
+		}), by(dave), verify.ErrChain},
 		{"chain", with(verify.Policy{Time: now, Roots: []*x509.Certificate{root.cert}}, func(p *verify.Policy) {
 			p.AddSigner("", []*x509.Certificate{carol.cert, middle.cert})
 		}), by(carol), nil},

@@ -334,6 +334,11 @@ func TestFlip(t *testing.T) {
 	}
 }
 
+// extUsage sets what a certificate's extended key usage allows.
+func extUsage(usages ...x509.ExtKeyUsage) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.ExtKeyUsage = usages }
+}
+
 func TestCheckCertificate(t *testing.T) {
 	key := loadKey(t, "rsa")
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
@@ -349,6 +354,16 @@ func TestCheckCertificate(t *testing.T) {
 		{"no SubjectKeyIdentifier", key.signer, func(c *x509.Certificate) { c.SubjectKeyId = nil }, []error{ErrNoKeyID}},
 		{"no key usage", key.signer, func(c *x509.Certificate) { c.KeyUsage = 0 }, []error{ErrKeyUsage}},
 		{"other key usage", key.signer, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }, []error{ErrKeyUsage}},
+		{"for code", key.signer, extUsage(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageCodeSigning), nil},
+		{"for anything", key.signer, extUsage(x509.ExtKeyUsageAny), nil},
+		{"for servers", key.signer, extUsage(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth), []error{ErrExtKeyUsage}},
+		{"for a private purpose", key.signer, func(c *x509.Certificate) {
+			c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 3, 6, 1, 4, 1, 2312, 16, 1, 2}}
+		}, []error{ErrExtKeyUsage}},
+		{"for a private purpose and code", key.signer, func(c *x509.Certificate) {
+			c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 3, 6, 1, 4, 1, 2312, 16, 1, 2}}
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+		}, nil},
 		{"expired", key.signer, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) }, []error{ErrExpired}},
 		{"not valid yet", key.signer, func(c *x509.Certificate) { c.NotBefore = now.Add(time.Second) }, []error{ErrNotYetValid}},
 		{"Ed25519", edKey, nil, []error{ErrUnsupportedKey}},

@@ -15,6 +15,11 @@ var (
 	// crypto/asymmetric_keys/restrict.c).
 	ErrKeyUsage = errors.New("the certificate's key usage lacks digitalSignature: " +
 		"make it with `openssl req -x509 -addext keyUsage=digitalSignature`, or with `signtool keygen`")
+	// ErrExtKeyUsage: the certificate is for a server, mail, or another purpose that its issuer has named. Linux does not read
+	// the extension (as of 7.3, x509_process_extension in crypto/asymmetric_keys/x509_cert_parser.c) and would take signatures
+	// by the key, so signing and verifying must not.
+	ErrExtKeyUsage = errors.New("the certificate's extended key usage does not allow code signing: " +
+		"have it issued with `-addext extendedKeyUsage=codeSigning` or without the extension, or use `signtool keygen`")
 	// ErrExpired and ErrNotYetValid compare the certificate's validity with the time given.
 	ErrExpired     = errors.New("the certificate has expired: sign with a renewed one")
 	ErrNotYetValid = errors.New("the certificate is not valid yet: check the clock, or the certificate's notBefore")

@@ -316,6 +316,8 @@ func TestSignRefuses(t *testing.T) {
 		{"expired at a time", []string{"-key", rsaKey, "-cert", rsaCert, "-at", "2200-01-01T00:00:00Z"}, []string{"-cert", "expired"}},
 		{"no SubjectKeyIdentifier", unfit("bare", func(c *x509.Certificate) { c.SubjectKeyId = nil }), []string{"-cert", "SubjectKeyIdentifier", "-addext"}},
 		{"key usage", unfit("usage", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), []string{"-cert", "digitalSignature", "-addext"}},
+		{"extended key usage", unfit("server", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
+			[]string{"-cert", "server", "extended key usage", "codeSigning"}},
 		{"no file for the key", []string{"-key", "missing.pem", "-cert", rsaCert}, []string{"-key", "missing.pem"}},
 		{"certificate as the key", []string{"-key", rsaCert, "-cert", rsaCert}, []string{"-key", rsaCert, "no private key"}},
 		{"key as the certificate", []string{"-key", rsaKey, "-cert", rsaKey}, []string{"-cert", rsaKey, "no certificate"}},

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -152,7 +153,7 @@ func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certific
 			if hex.EncodeToString(cert.SubjectKeyId) != sig.KeyID {
 				continue
 			}
-			if err := verify.CheckSignature(b, l, s.CMS, cert); err != nil {
+			if err := errors.Join(verify.CheckSignature(b, l, s.CMS, cert), cms.CheckUsage(cert)); err != nil {
 				sig.Verdict, sig.State = err.Error(), "bad"
 			} else {
 				sig.Verdict, sig.State = "holds, by "+cert.Subject.CommonName, "good"

@@ -67,6 +67,11 @@ func TestHTML(t *testing.T) {
 		qt.Check(t, qt.IsFalse(strings.Contains(text, outside)), qt.Commentf("%s", outside))
 	}
 	qt.Check(t, qt.StringContains(html(t, b, Options{}), "not checked: no certificate given"))
+
+	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	text = html(t, b, Options{Signers: []*x509.Certificate{cert}})
+	qt.Check(t, qt.StringContains(text, "extended key usage"))
+	qt.Check(t, qt.IsFalse(strings.Contains(text, "holds, by")))
 }
 
 func TestBad(t *testing.T) {
