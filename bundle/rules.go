@@ -3,8 +3,8 @@ package bundle
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 )
 
 // Sizes of the kernel's structures that a contract's ranges hold, in bytes.
@@ -267,11 +267,4 @@ func isPlace(s string) bool {
 }
 
 // isPrintable reports whether s is text that stays in one line wherever it is shown.
-func isPrintable(s string, limit int) bool {
-	for _, r := range s {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return false
-		}
-	}
-	return len(s) <= limit
-}
+func isPrintable(s string, limit int) bool { return len(s) <= limit && printable.Is(s) }

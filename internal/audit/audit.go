@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/proof"
 )
 
@@ -83,7 +84,7 @@ func Derive(scheme bundle.Scheme, order binary.ByteOrder, insns, blob []byte) (f
 		if f.Note {
 			severity = Note
 		}
-		findings = append(findings, Finding{f.ID, severity, scheme, f.PC, f.Text})
+		findings = append(findings, Finding{f.ID, severity, scheme, f.PC, printable.Text(f.Text)})
 	}
 	if !res.Guarded && res.Made != nil {
 		findings = append(findings, Finding{RunsTwice, Note, scheme, -1, "nothing keeps two processes from running the loader with one metadata map: " +

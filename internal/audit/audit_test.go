@@ -289,3 +289,10 @@ func FuzzAudit(f *testing.F) {
 		audit(simkernel.Loader{Scheme: bundle.Scheme(scheme%2 + 1), BigEndian: bigEndian, Insns: insns, Blob: blob})
 	})
 }
+
+// What a finding says of names is printable, and stays in its line.
+func TestFindingIsPrintable(t *testing.T) {
+	a := new(auditor)
+	a.add(Misdescribed, "map %s", "a\nerror: \x1b[2J\u202e")
+	qt.Check(t, qt.Equals(a.found[0].Text, `map a\nerror: \x1b[2J\u202e`))
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/proof"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 )
@@ -17,7 +18,7 @@ var strict = []ID{proof.StaleClose, proof.LeftOpen, proof.ClosedTwice, RunsTwice
 // all schemes make the same.
 func Bundle(b *bundle.Bundle) []Finding {
 	if err := b.CheckContract(); err != nil {
-		return []Finding{{ID: WrongContract, Severity: Error, PC: -1, Text: err.Error()}}
+		return []Finding{{ID: WrongContract, Severity: Error, PC: -1, Text: printable.Text(err.Error())}}
 	}
 	var all []Finding
 	var first *proof.Made
@@ -74,7 +75,7 @@ type auditor struct {
 }
 
 func (a *auditor) add(id ID, format string, args ...any) {
-	a.found = append(a.found, Finding{id, Error, a.scheme, -1, fmt.Sprintf(format, args...)})
+	a.found = append(a.found, Finding{id, Error, a.scheme, -1, printable.Text(fmt.Sprintf(format, args...))})
 }
 
 // succeeds runs the loader on a simulated kernel, which knows what real ones refuse: the shapes of maps, for instance.

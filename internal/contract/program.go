@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
@@ -142,13 +143,13 @@ func (p *Program) Hook() string {
 	_, target, _ := strings.Cut(p.Section, "/")
 	switch {
 	case p.Type == uapi.ProgTypeStructOps:
-		return "runs as a member of " + p.AttachTo
+		return "runs as a member of " + printable.Name(p.AttachTo)
 	case p.AttachTo != "":
-		return fmt.Sprintf("attaches to %s and nothing else", p.AttachTo)
+		return fmt.Sprintf("attaches to %s and nothing else", printable.Name(p.AttachTo))
 	case p.Type == uapi.ProgTypeSyscall:
 		return "runs when a process asks for it"
 	case target != "" && namesTarget[p.Type]:
-		return fmt.Sprintf("attaches to %s, unless the host chooses something else", target)
+		return fmt.Sprintf("attaches to %s, unless the host chooses something else", printable.Name(target))
 	}
 	return "attaches where the host chooses"
 }

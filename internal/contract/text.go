@@ -3,6 +3,8 @@ package contract
 import (
 	"fmt"
 	"strings"
+
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 )
 
 // Lines returns the summary for people, one page for most bundles: what to look at first, the maps, the programs. The lines hold
@@ -10,7 +12,7 @@ import (
 func (s *Summary) Lines() []string {
 	var lines []string
 	add := func(label, format string, args ...any) {
-		lines = append(lines, fmt.Sprintf("%-10s", label)+fmt.Sprintf(format, args...))
+		lines = append(lines, fmt.Sprintf("%-10s", label)+printable.Text(fmt.Sprintf(format, args...)))
 	}
 	for _, w := range s.Warnings {
 		label := "note"
@@ -47,7 +49,7 @@ func (s *Summary) Lines() []string {
 
 // shape describes the program itself.
 func (p *Program) shape() string {
-	text := fmt.Sprintf("%s, section %s, %d instructions", p.Kind, p.Section, p.Instructions)
+	text := fmt.Sprintf("%s, section %s, %d instructions", p.Kind, printable.Name(p.Section), p.Instructions)
 	if p.Instructions == 1 {
 		text = strings.TrimSuffix(text, "s")
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/contract"
 )
@@ -120,7 +121,7 @@ func digestOf(data []byte) BytesSummary {
 // Print writes the summary for people.
 func (s *Summary) Print(w io.Writer) error {
 	p := &printer{w: w}
-	p.f("object    %s (%s-endian, license %q)\n", s.Object.Name, s.Object.ByteOrder, s.Object.License)
+	p.f("object    %s (%s-endian, license %q)\n", printable.Name(s.Object.Name), s.Object.ByteOrder, s.Object.License)
 	p.f("          sha256 %s\n", s.Object.SHA256)
 	p.f("contract  sha256 %s\n", s.SHA256)
 	for _, line := range s.Lines() {
@@ -136,7 +137,7 @@ func (s *Summary) Print(w io.Writer) error {
 		}
 		for _, sig := range l.Signatures {
 			if sig.Error != "" {
-				p.f("          signed by %s (%s): %s\n", sig.KeyID, kindWords(bundle.Kind(sig.Kind)), sig.Error)
+				p.f("          signed by %s (%s): %s\n", sig.KeyID, kindWords(bundle.Kind(sig.Kind)), printable.Text(sig.Error))
 				continue
 			}
 			p.f("          signed by %s (%s): %s with %s, %d bytes\n", sig.KeyID, kindWords(bundle.Kind(sig.Kind)), sig.Algorithm, sig.Hash, sig.Size)
@@ -150,7 +151,7 @@ func kindWords(k bundle.Kind) string {
 	if k == bundle.KindDevelopment {
 		return "DEVELOPMENT KEY, not for production"
 	}
-	return string(k)
+	return printable.Name(string(k))
 }
 
 // printer keeps the first error of many writes.

@@ -75,9 +75,9 @@ func actor(ev *simkernel.Event) string {
 	return "call"
 }
 
-// Line is an event in words.
+// Line is an event in words, printable and in one line.
 func Line(ev *simkernel.Event) string {
-	text := printable.Text(words(ev)) // symbols have names of the loader's choice
+	text := printable.Text(words(ev))
 	switch {
 	case ev.Injected:
 		text += fmt.Sprintf(": made to fail: -%v", ev.Errno())
@@ -104,7 +104,7 @@ func words(ev *simkernel.Event) string {
 		if ev.Symbol == nil {
 			return "FIND_SYMBOL"
 		}
-		return "FIND_SYMBOL " + ev.Symbol.Name
+		return "FIND_SYMBOL " + printable.Name(ev.Symbol.Name)
 	case simkernel.EventCopyFromUser:
 		return "COPY_FROM_USER"
 	case simkernel.EventPrintk:
@@ -141,12 +141,18 @@ func command(ev *simkernel.Event) string {
 		}
 		return fmt.Sprintf("BTF_LOAD %s bytes", simkernel.Thousands(len(ev.BTF.Raw)))
 	case uapi.CmdMapCreate:
+		if ev.Map == nil {
+			return "MAP_CREATE"
+		}
 		return "MAP_CREATE " + mapAttrs(ev.Map)
 	case uapi.CmdMapUpdateElem:
 		return "MAP_UPDATE " + update(ev)
 	case uapi.CmdMapFreeze:
 		return "MAP_FREEZE " + Object(ev.Map)
 	case uapi.CmdProgLoad:
+		if ev.Prog == nil {
+			return "PROG_LOAD"
+		}
 		return "PROG_LOAD " + progAttrs(ev.Prog)
 	case uapi.CmdLinkCreate:
 		return "LINK_CREATE " + Object(ev.Link)
@@ -156,21 +162,24 @@ func command(ev *simkernel.Event) string {
 	return fmt.Sprintf("command %v", uapi.Cmd(ev.Cmd))
 }
 
-// Object names an object.
+// Object names an object. One that a call was not given, or has not made, has no name.
 func Object(o any) string {
 	switch o := o.(type) {
 	case *simkernel.Map:
-		if o != nil {
-			return fmt.Sprintf("map %q", o.Name)
+		if o == nil {
+			return "map"
 		}
-		return "map"
+		return fmt.Sprintf("map %q", o.Name)
 	case *simkernel.Prog:
+		if o == nil {
+			return "program"
+		}
 		return fmt.Sprintf("program %q", o.Name)
 	case *simkernel.BTF:
-		if o.Module != "" {
-			return "BTF of module " + o.Module
+		if o == nil || o.Module == "" {
+			return "BTF"
 		}
-		return "BTF"
+		return "BTF of module " + printable.Name(o.Module)
 	case *simkernel.Link:
 		if o == nil {
 			return "link"
@@ -248,7 +257,7 @@ func update(ev *simkernel.Event) string {
 
 // key shows a key, where there may be others.
 func key(m *simkernel.Map, u *simkernel.Update) string {
-	if m.MaxEntries == 1 {
+	if m != nil && m.MaxEntries == 1 {
 		return ""
 	}
 	return fmt.Sprintf(" key %x", u.Key)
@@ -268,8 +277,11 @@ func data(b []byte) string {
 // progAttrs describes a program. What it refers to in the kernel and of its maps is what a reviewer asks first.
 func progAttrs(p *simkernel.Prog) string {
 	a := attrs{ProgKind(p), fmt.Sprintf("%q", p.Name)}
-	if target := Target(p); target != "" {
+	switch target := Target(p); {
+	case p.AttachProg != nil:
 		a.add("attach", target)
+	case target != "":
+		a.add("attach", printable.Name(target))
 	}
 	if isStructOps(p) {
 		a.add("member", p.ExpectedAttachType)
@@ -284,12 +296,21 @@ func progAttrs(p *simkernel.Prog) string {
 	a.add("code", Fingerprint(p))
 	maps, symbols := Uses(p)
 	if len(maps) > 0 {
-		a.add("maps", strings.Join(maps, ","))
+		a.add("maps", names(maps))
 	}
 	if len(symbols) > 0 {
-		a.add("kernel", strings.Join(symbols, ","))
+		a.add("kernel", names(symbols))
 	}
 	return a.String()
+}
+
+// names lists names.
+func names(list []string) string {
+	shown := make([]string, len(list))
+	for i, name := range list {
+		shown[i] = printable.Name(name)
+	}
+	return strings.Join(shown, ",")
 }
 
 // Uses returns the names of the maps and of the kernel's symbols that a program refers to, in order.
@@ -364,9 +385,9 @@ func kindName(n uint32) string {
 }
 
 func symbol(s *simkernel.Symbol) string {
-	text := kindName(s.Kind) + " " + s.Name
+	text := kindName(s.Kind) + " " + printable.Name(s.Name)
 	if s.Module != "" {
-		text += "@" + s.Module
+		text += "@" + printable.Name(s.Module)
 	}
 	return text
 }

@@ -113,9 +113,9 @@ func TestTextOfRefusedCalls(t *testing.T) {
 // What a symbol is called is the loader's choice: it forges no line.
 func TestNamesOfSymbols(t *testing.T) {
 	ev := &simkernel.Event{Kind: simkernel.EventFindBTF, N: 1, Symbol: &simkernel.Symbol{Name: "x\nend   the loader returns nothing\x1b[2J", Kind: 12}}
-	qt.Check(t, qt.Equals(trace.Line(ev), `FIND_TYPE func x\nend   the loader returns nothing\x1b[2J`))
+	qt.Check(t, qt.Equals(trace.Line(ev), `FIND_TYPE func "x\nend   the loader returns nothing\x1b[2J"`))
 	ev = &simkernel.Event{Kind: simkernel.EventKallsyms, N: 1, Symbol: &simkernel.Symbol{Name: "a\u202eb"}}
-	qt.Check(t, qt.Equals(trace.Line(ev), `FIND_SYMBOL a\u202eb`))
+	qt.Check(t, qt.Equals(trace.Line(ev), `FIND_SYMBOL "a\u202eb"`))
 }
 
 // TestContent is that two loaders of the same object do the same, whatever their scheme and byte order, and that differences

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
 	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
@@ -75,16 +76,16 @@ func (i *inspection) print(w io.Writer) error {
 	}
 	build := i.Provenance.Predicate.BuildDefinition
 	p := build.ExternalParameters
-	if _, err := fmt.Fprintf(w, "built     by %s\n          with %s %s\n", i.Provenance.Predicate.RunDetails.Builder.ID, p.Compiler, strings.Join(p.Flags, " ")); err != nil {
+	if _, err := fmt.Fprintf(w, "built     by %s\n          with %s %s\n", printable.Name(i.Provenance.Predicate.RunDetails.Builder.ID), printable.Text(p.Compiler), printable.Text(strings.Join(p.Flags, " "))); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Kconfig)) {
-		if _, err := fmt.Fprintf(w, "          for %s=%s\n", name, p.Kconfig[name]); err != nil {
+		if _, err := fmt.Fprintf(w, "          for %s=%s\n", printable.Name(name), printable.Text(p.Kconfig[name])); err != nil {
 			return err
 		}
 	}
 	for _, d := range build.ResolvedDependencies {
-		if _, err := fmt.Fprintf(w, "          from %s sha256 %s\n", d.Name, d.Digest["sha256"]); err != nil {
+		if _, err := fmt.Fprintf(w, "          from %s sha256 %s\n", printable.Name(d.Name), printable.Name(d.Digest["sha256"])); err != nil {
 			return err
 		}
 	}

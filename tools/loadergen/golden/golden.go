@@ -25,7 +25,7 @@ func Text(b *bundle.Bundle) (string, error) {
 	if b.Object.BigEndian {
 		endian = "big-endian"
 	}
-	fmt.Fprintf(&out, "# Loaders of %s, license %q, %s\n", b.Object.Name, b.Object.License, endian)
+	fmt.Fprintf(&out, "# Loaders of %s, license %q, %s\n", printable.Name(b.Object.Name), b.Object.License, endian)
 	var calls, listings [2][]string // of the loader at hand and the one before
 	for i, l := range b.Loaders {
 		sim, err := simkernel.FromBundle(b, l.Scheme)
@@ -105,7 +105,7 @@ func listing(l simkernel.Loader, res *simkernel.Result) ([]string, error) {
 		if name, ok := d.labels[pc]; ok {
 			lines = append(lines, name+":")
 		}
-		lines = append(lines, "\t"+d.line(pc))
+		lines = append(lines, "\t"+printable.Text(d.line(pc)))
 		if insns[pc].IsLoadImm64() {
 			pc++
 		}
@@ -164,7 +164,7 @@ func (d *lister) opened(v flow.Value) string {
 	}
 	switch {
 	case v.Kind == flow.Upper && ev.Symbol != nil:
-		return fmt.Sprintf("fd of the module with %s", printable.Name(ev.Symbol.Name))
+		return "fd of the module with " + printable.Name(ev.Symbol.Name)
 	case v.Kind == flow.Upper:
 		return ""
 	case ev.Kind != simkernel.EventBPF:

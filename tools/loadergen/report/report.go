@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
@@ -124,7 +125,7 @@ func HTML(w io.Writer, b *bundle.Bundle, o Options) error {
 		}
 		d.addRun(b, simkernel.Run(sim, simkernel.Options{}))
 	}
-	return page().Execute(w, d)
+	return page().Execute(printable.Writer(w), d) // the template escapes what is HTML
 }
 
 func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certificate) (loaderData, error) {
