@@ -77,6 +77,7 @@ func kernels(t *testing.T) []vm.Kernel {
 // boot runs the guest's tests in a kernel, as subtests of t: those whose names match run. The guest gets more files.
 func boot(t *testing.T, k vm.Kernel, run string, more map[string][]byte) {
 	t.Logf("kernel %s", k.Release)
+	vm.NeedQEMU(t, k.Arch())
 	files := data(t, k.Arch())
 	maps.Copy(files, more)
 	cfg := vm.Config{
@@ -96,9 +97,6 @@ func boot(t *testing.T, k vm.Kernel, run string, more map[string][]byte) {
 		defer cancel()
 	}
 	result, err := vm.Run(ctx, cfg)
-	if errors.Is(err, vm.ErrNoQEMU) {
-		vm.Missing(t, "%v: install qemu-system-x86, or qemu-system-arm and qemu-system-misc for other architectures", err)
-	}
 	if result == nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ func TestRace(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector takes long to build")
 	}
+	all := kernels(t)
+	vm.NeedQEMU(t, runtime.GOARCH)
 	if _, err := exec.LookPath("cc"); err != nil {
 		vm.Missing(t, "the race detector needs a C compiler: %v", err)
 	}
@@ -30,7 +32,7 @@ func TestRace(t *testing.T) {
 		t.Fatalf("build the runtime's tests with the race detector: %v\n%s", err, out)
 	}
 	files := map[string][]byte{guest.DataDir + "/runtime.race": read(t, binary)}
-	for _, k := range kernels(t) {
+	for _, k := range all {
 		if k.Arch() == runtime.GOARCH {
 			t.Run(k.Name, func(t *testing.T) { boot(t, k, "^TestRace$", files) })
 		}

@@ -85,13 +85,19 @@ func compile(t *testing.T, header []byte, order binary.ByteOrder, asserted strin
 	return all
 }
 
-// clang compiles what follows the header in a folder, and returns the types.
-func clang(t *testing.T, dir, c string, order binary.ByteOrder, flags []string) *btf.Spec {
+// findClang returns the path of clang. Tests that need it ask before they do what takes long.
+func findClang(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("clang")
 	if err != nil {
 		vm.Missing(t, "no clang: install it, or run the test with Bazel")
 	}
+	return path
+}
+
+// clang compiles what follows the header in a folder, and returns the types.
+func clang(t *testing.T, dir, c string, order binary.ByteOrder, flags []string) *btf.Spec {
+	t.Helper()
 	src, obj := filepath.Join(dir, "all.bpf.c"), filepath.Join(dir, "all.bpf.o")
 	if err := os.WriteFile(src, []byte("#include \"vmlinux.h\"\n"+c), 0o644); err != nil {
 		t.Fatal(err)
@@ -101,7 +107,7 @@ func clang(t *testing.T, dir, c string, order binary.ByteOrder, flags []string) 
 		target = "bpfeb"
 	}
 	flags = append([]string{"-target", target, "-g", "-O2", "-nostdinc", "-Wall", "-Wextra", "-Werror", "-c", src, "-o", obj}, flags...)
-	cmd := exec.Command(path, flags...)
+	cmd := exec.Command(findClang(t), flags...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("clang: %v\n%.4000s", err, out)
 	}

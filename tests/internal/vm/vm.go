@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/rules-bpf/rules_bpf/tests/internal/vm/guest"
@@ -72,6 +73,32 @@ type Result struct {
 	Boot time.Duration
 }
 
+// findQEMU returns the path of the QEMU for an architecture.
+func findQEMU(arch string) (string, error) {
+	m, ok := machines[arch]
+	if !ok {
+		return "", fmt.Errorf("no machine for architecture %s (have %s)", arch, strings.Join(Architectures(), ", "))
+	}
+	path, err := exec.LookPath(m.qemu)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoQEMU, err)
+	}
+	return path, nil
+}
+
+// NeedQEMU ends a test where there is no QEMU for an architecture, as [Missing] does. Call it before anything is built for
+// the guest: plain `go test ./...` must not take minutes to find out that it cannot boot one.
+func NeedQEMU(t *testing.T, arch string) {
+	t.Helper()
+	_, err := findQEMU(arch)
+	switch {
+	case errors.Is(err, ErrNoQEMU):
+		Missing(t, "%v: install qemu-system-x86, or qemu-system-arm and qemu-system-misc for other architectures", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+}
+
 // Run boots a kernel, runs the tests and waits for the end of the machine.
 //
 // Failing tests are no error: an error says that the guest could not be started
@@ -88,14 +115,11 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		cfg.Timeout = defaultTimeout
 	}
 
-	m, ok := machines[cfg.Arch]
-	if !ok {
-		return nil, fmt.Errorf("no machine for architecture %s (have %s)", cfg.Arch, strings.Join(Architectures(), ", "))
-	}
-	qemu, err := exec.LookPath(m.qemu)
+	qemu, err := findQEMU(cfg.Arch)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoQEMU, err)
+		return nil, err
 	}
+	m := machines[cfg.Arch]
 	if _, err := os.Stat(cfg.Kernel); err != nil {
 		return nil, fmt.Errorf("kernel: %w", err)
 	}
@@ -136,10 +160,11 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	runtime.UnlockOSThread()
 
 	result := &Result{ExitCode: -1, Console: console.text.Bytes(), Boot: console.boot}
-	result.Output, result.ExitCode, ok = between(result.Console)
+	reported := false
+	result.Output, result.ExitCode, reported = between(result.Console)
 	result.Cases = ParseTests(result.Output)
 	switch {
-	case ok:
+	case reported:
 		// The guest has reported; that it then ended badly is of no interest.
 		return result, nil
 	case ctx.Err() != nil:
