@@ -56,13 +56,13 @@ _ATTRS = HEADER_ATTRS | {
     ),
 }
 
-# What every program is compiled with. BTF comes from -g; the verifier needs -O2.
+# What every program is compiled with. BTF comes from -g; the verifier needs -O2. Not -fno-ident: provenance reads the compiler's name from the
+# debug information, and a loader has neither that nor the section .comment.
 _COPTS = [
     "-g",
     "-O2",
     "-Wall",
     "-fno-addrsig",
-    "-fno-ident",
     "-fno-stack-protector",
     # Distributions patch clang to search here and there: all that can be included is declared.
     "-nostdinc",

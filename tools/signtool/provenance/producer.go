@@ -27,7 +27,7 @@ func Producer(object []byte) (string, error) {
 	}
 	name, _ := entry.Val(dwarf.AttrProducer).(string)
 	if name == "" {
-		return "", fmt.Errorf("%w: its debug information has no DW_AT_producer", ErrProducer)
+		return "", fmt.Errorf("%w: its debug information has no DW_AT_producer: compile it without -fno-ident", ErrProducer)
 	}
 	return name, nil
 }

@@ -35,6 +35,8 @@ func TestNoProducer(t *testing.T) {
 	_, err = Producer(bytes.ReplaceAll(object, []byte(".debug_info"), []byte(".other_info")))
 	qt.Check(t, qt.ErrorIs(err, ErrProducer))
 	qt.Check(t, qt.ErrorMatches(err, ".*compile it with -g, and do not strip it"))
+	_, err = Producer(bytes.ReplaceAll(object, []byte("Debian clang"), []byte("\x00ebian clang")))
+	qt.Check(t, qt.ErrorMatches(err, ".*compile it without -fno-ident"))
 	_, err = Producer([]byte("not an object"))
 	qt.Check(t, qt.ErrorIs(err, ErrProducer))
 	for i := range object {
