@@ -25,8 +25,8 @@ type Program struct {
 	FlagNames string         `json:"flagNames"`
 	AttachTo  string         `json:"attachTo,omitempty"`
 	// Instructions is how many the program has; CORE is how many of them the kernel adapts to its own types.
-	Instructions uint32 `json:"instructions"`
-	CORE         uint32 `json:"coreRelocations"`
+	Instructions int `json:"instructions"`
+	CORE         int `json:"coreRelocations"`
 	// Helpers and Functions are what the program calls in the kernel: helpers by number, functions (kfuncs) by name.
 	Helpers   []Call `json:"helpers"`
 	Functions []Call `json:"kernelFunctions"`
@@ -56,15 +56,12 @@ func (p *Program) calls() []Call {
 
 func bySensitivity(a, b Call) int { return cmp.Compare(a.Sensitivity.rank(), b.Sensitivity.rank()) }
 
-// recordSize is the size of a struct bpf_core_relo, in bytes.
-const recordSize = uapi.COREReloSize
-
 func summarizeProgram(b *bundle.Bundle, p *bundle.Program, order binary.ByteOrder) (Program, error) {
 	typ, flags := uapi.ProgType(p.Type), uapi.ProgFlags(p.Flags)
 	res := Program{
 		Name: p.Name, Section: p.Section, Type: typ, TypeName: typ.String(), Kind: uapi.ProgKind(typ, uapi.AttachType(p.ExpectedAttachType)),
 		Flags: flags, FlagNames: flags.String(), AttachTo: p.AttachTo,
-		Instructions: p.Insns.Size / insn.Size, CORE: p.Relocations.Size / recordSize,
+		Instructions: int(p.Insns.Size) / insn.Size, CORE: int(p.Relocations.Size) / uapi.COREReloSize,
 	}
 	insns, err := insn.Decode(b.Blob[p.Insns.Offset:][:p.Insns.Size], order)
 	if err != nil {

@@ -326,11 +326,6 @@ func Uses(p *simkernel.Prog) (maps, symbols []string) {
 	return unique(maps), unique(symbols)
 }
 
-// Sleepable says whether a program may sleep.
-func Sleepable(p *simkernel.Prog) bool {
-	return uapi.ProgFlags(p.Flags)&uapi.ProgFlagSleepable != 0
-}
-
 // Fingerprint is the beginning of a digest of a program's instructions, without the numbers in them that differ from run
 // to run: it changes when the program does.
 func Fingerprint(p *simkernel.Prog) string {

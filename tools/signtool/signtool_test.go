@@ -661,6 +661,19 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// Nobody takes a development key for a production key.
+func TestDevelopmentKey(t *testing.T) {
+	s := newTool(t)
+	in, out := s.bundle("in.bpfl", small()), s.path("out.bpfl")
+	for kind, marked := range map[string]bool{"development": true, "test": false, "production": false} {
+		s.ok("sign", "-key", rsaKey, "-cert", rsaCert, "-kind", kind, "-in", in, "-out", out)
+		s.ok("inspect", out)
+		qt.Check(t, qt.Equals(strings.Contains(s.stdout.String(), "(DEVELOPMENT KEY, not for production)"), marked), qt.Commentf("%s", s.stdout.String()))
+		s.ok("verify", "-cert", rsaCert, out)
+		qt.Check(t, qt.Equals(strings.Contains(s.stdout.String(), "WARNING: signed with a DEVELOPMENT KEY"), marked), qt.Commentf("%s", s.stdout.String()))
+	}
+}
+
 // One process that makes and signs the loaders leaves what two of them do.
 func TestSignObject(t *testing.T) {
 	const object = "../../internal/object/testdata/data.bpf.o"

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/tools/internal/cli"
 	"github.com/rules-bpf/rules_bpf/verify"
@@ -39,12 +40,17 @@ func runVerify(env *environment, flags *flag.FlagSet, args []string) error {
 	if *quiet {
 		return nil
 	}
+	development := false
 	for _, s := range report.Signatures {
+		development = development || s.Kind == bundle.KindDevelopment
 		if s.Signer == nil {
 			fmt.Fprintf(env.Stdout, "%s: %v loader: signature by unknown key %x not checked\n", path, s.Scheme, s.KeyID)
 			continue
 		}
 		fmt.Fprintf(env.Stdout, "%s: %v loader: good signature by %q (%s key %x)\n", path, s.Scheme, s.Signer.Subject.CommonName, s.Kind, s.KeyID)
+	}
+	if development {
+		fmt.Fprintf(env.Stdout, "%s: WARNING: signed with a DEVELOPMENT KEY, which is not for production\n", path)
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package golden writes what a bundle's loaders are in a text for people: what they ask of the kernel, and each
-// instruction with what it is about in place of offsets. A change of an object changes the lines that are about it and no
+// Package golden writes what a bundle's loaders are in a text for people: the contract in words, what the loaders ask of the
+// kernel, and each instruction with what it is about in place of offsets. A change of an object changes the lines that are about it and no
 // others.
 package golden
 
@@ -11,6 +11,7 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/bundle/printable"
+	"github.com/rules-bpf/rules_bpf/internal/contract"
 	"github.com/rules-bpf/rules_bpf/internal/flow"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
@@ -26,6 +27,11 @@ func Text(b *bundle.Bundle) (string, error) {
 		endian = "big-endian"
 	}
 	fmt.Fprintf(&out, "# Loaders of %s, license %q, %s\n", printable.Name(b.Object.Name), b.Object.License, endian)
+	words, err := contract.Summarize(b)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(&out, "\n## Contract\n\n%s\n", strings.Join(words.Lines(), "\n"))
 	var calls, listings [2][]string // of the loader at hand and the one before
 	for i, l := range b.Loaders {
 		sim, err := simkernel.FromBundle(b, l.Scheme)

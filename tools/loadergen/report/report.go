@@ -18,9 +18,9 @@ import (
 	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
 	"github.com/rules-bpf/rules_bpf/internal/cms"
+	"github.com/rules-bpf/rules_bpf/internal/contract"
 	"github.com/rules-bpf/rules_bpf/internal/simkernel"
 	"github.com/rules-bpf/rules_bpf/internal/trace"
-	"github.com/rules-bpf/rules_bpf/internal/uapi"
 	"github.com/rules-bpf/rules_bpf/verify"
 )
 
@@ -45,11 +45,12 @@ type data struct {
 	Failed   bool // the audit
 	Findings []audit.Finding
 	Loaders  []loaderData
-	Maps     []mapData
-	Programs []programData
-	Symbols  []string
-	Steps    []step
-	Scheme   bundle.Scheme // whose steps they are
+	Contract *contract.Summary
+	// Development says that a development key signed.
+	Development bool
+	Symbols     []string
+	Steps       []step
+	Scheme      bundle.Scheme // whose steps they are
 }
 
 type loaderData struct {
@@ -64,21 +65,10 @@ type loaderData struct {
 
 type signatureData struct {
 	KeyID, Kind, Algorithm string
+	// Development says that the key is not for production.
+	Development bool
 	// Verdict says whether it was checked, State is how to show it: "good", "bad" or "unknown".
 	Verdict, State string
-}
-
-type mapData struct {
-	Name, Kind, What string
-	Pinned           bool
-}
-
-type programData struct {
-	Name, Section, Kind, Target string
-	Sleepable                   bool
-	Insns                       int
-	Maps                        []string
-	Kernel                      []string
 }
 
 // step is a line of the diagram: from one of host, loader and kernel to another.
@@ -107,6 +97,10 @@ func HTML(w io.Writer, b *bundle.Bundle, o Options) error {
 	if b.Object.BigEndian {
 		d.Endian = "big-endian"
 	}
+	var err error
+	if d.Contract, err = contract.Summarize(b); err != nil {
+		return err
+	}
 	d.BlobHash = fmt.Sprintf("%x", sha256.Sum256(b.Blob))
 	d.Findings = audit.Bundle(b)
 	d.Failed = audit.Failed(d.Findings)
@@ -116,6 +110,9 @@ func HTML(w io.Writer, b *bundle.Bundle, o Options) error {
 			return err
 		}
 		d.Loaders = append(d.Loaders, l)
+		for _, s := range b.Loaders[i].Signatures {
+			d.Development = d.Development || s.Kind == bundle.KindDevelopment
+		}
 	}
 	if len(b.Loaders) > 0 {
 		d.Scheme = b.Loaders[0].Scheme
@@ -123,7 +120,7 @@ func HTML(w io.Writer, b *bundle.Bundle, o Options) error {
 		if err != nil {
 			return err
 		}
-		d.addRun(b, simkernel.Run(sim, simkernel.Options{}))
+		d.addRun(simkernel.Run(sim, simkernel.Options{}))
 	}
 	return page().Execute(printable.Writer(w), d) // the template escapes what is HTML
 }
@@ -142,7 +139,7 @@ func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certific
 		Kernels: attestation.Kernels, Covers: attestation.Covers,
 	}
 	for _, s := range l.Signatures {
-		sig := signatureData{KeyID: hex.EncodeToString(s.KeyID), Kind: string(s.Kind), Verdict: "not checked: no certificate given", State: "unknown"}
+		sig := signatureData{KeyID: hex.EncodeToString(s.KeyID), Kind: string(s.Kind), Development: s.Kind == bundle.KindDevelopment, Verdict: "not checked: no certificate given", State: "unknown"}
 		parsed, err := cms.Parse(s.CMS)
 		if err != nil {
 			sig.Verdict, sig.State = err.Error(), "bad"
@@ -166,29 +163,7 @@ func describeLoader(b *bundle.Bundle, l *bundle.Loader, signers []*x509.Certific
 }
 
 // addRun adds what a run shows.
-func (d *data) addRun(b *bundle.Bundle, res *simkernel.Result) {
-	for _, m := range b.Maps {
-		what := ""
-		if o, ok := res.Descriptors[int(m.Ctx)].(*simkernel.Map); ok {
-			what = trace.Attributes(o)
-			if o.Frozen {
-				what += ", frozen: nobody changes it"
-			}
-		}
-		d.Maps = append(d.Maps, mapData{m.Name, uapi.MapType(m.Type).String(), what, m.Pinning != 0})
-	}
-	for _, p := range b.Programs {
-		pd := programData{Name: p.Name, Section: p.Section, Insns: int(p.Insns.Size) / bundle.InsnSize, Target: p.AttachTo}
-		if o, ok := res.Descriptors[int(p.Ctx)].(*simkernel.Prog); ok {
-			pd.Kind = trace.ProgKind(o)
-			pd.Maps, pd.Kernel = trace.Uses(o)
-			pd.Sleepable = trace.Sleepable(o)
-			if t := trace.Target(o); t != "" {
-				pd.Target = t
-			}
-		}
-		d.Programs = append(d.Programs, pd)
-	}
+func (d *data) addRun(res *simkernel.Result) {
 	for _, ev := range res.Events {
 		if ev.Symbol != nil {
 			d.Symbols = append(d.Symbols, strings.TrimPrefix(strings.TrimPrefix(trace.Line(ev), "FIND_TYPE "), "FIND_SYMBOL "))

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"math/big"
 	"os"
 	"os/exec"
@@ -16,9 +17,11 @@ import (
 
 	"github.com/go-quicktest/qt"
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 	"github.com/rules-bpf/rules_bpf/internal/signing"
+	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
 // sample compiles the sample of simkernel's tests and signs it.
@@ -59,7 +62,7 @@ func TestHTML(t *testing.T) {
 	text := html(t, b, Options{Signers: []*x509.Certificate{cert}})
 	for _, want := range []string{
 		"<h1>sample-bpfel.o</h1>", "The audit holds", "sched_process_exec", "bpf_task_from_pid", "holds, by BPF release key",
-		"MAP_CREATE ringbuf &#34;events&#34;", "frozen: nobody changes it", "map-hash", "payload", "the descriptors of what it made",
+		"MAP_CREATE ringbuf &#34;events&#34;", "frozen: user space cannot change it", "map-hash", "payload", "the descriptors of what it made",
 	} {
 		qt.Check(t, qt.StringContains(text, want))
 	}
@@ -72,6 +75,27 @@ func TestHTML(t *testing.T) {
 	text = html(t, b, Options{Signers: []*x509.Certificate{cert}})
 	qt.Check(t, qt.StringContains(text, "extended key usage"))
 	qt.Check(t, qt.IsFalse(strings.Contains(text, "holds, by")))
+}
+
+// What an approver must not miss is red, and at the top of the page.
+func TestWarnings(t *testing.T) {
+	b, _ := sample(t)
+	text := html(t, b, Options{})
+	qt.Check(t, qt.IsFalse(strings.Contains(text, `id="development"`)))
+	qt.Check(t, qt.IsFalse(strings.Contains(text, `id="warnings"`)))
+
+	for i := range b.Loaders {
+		b.Loaders[i].Signatures[0].Kind = bundle.KindDevelopment
+	}
+	// The program's first instruction becomes a call that the sample does not make.
+	p := &b.Programs[0]
+	insn.Put(b.Blob[p.Insns.Offset:], binary.LittleEndian, insn.Insn{Op: insn.Call, Imm: int32(uapi.HelperProbeWriteUser)})
+	text = html(t, b, Options{})
+	qt.Check(t, qt.StringContains(text, `<p class="verdict bad" id="development">Signed with a development key: not for production</p>`))
+	qt.Check(t, qt.Equals(strings.Count(text, `<strong class="bad">DEVELOPMENT</strong>`), 2))
+	warning := strings.Index(text, `<li class="acts"><strong>bpf_probe_write_user</strong> <span class="dim">called by program `+p.Name+`</span><br>It writes to the memory of processes.</li>`)
+	qt.Check(t, qt.IsTrue(warning > 0 && warning < strings.Index(text, "<h2>Programs")))
+	qt.Check(t, qt.StringContains(text, `<code class="tag acts" title="writes to the memory of processes">bpf_probe_write_user</code>`))
 }
 
 func TestBad(t *testing.T) {
