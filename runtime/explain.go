@@ -5,8 +5,6 @@ package runtime
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -134,7 +132,7 @@ func signatureHint(errno unix.Errno) string {
 // runMeaning is about what the loader returned. A loader that checks its map returns -EINVAL if it is not the signer's.
 func runMeaning(j *job, f *fault, o *outcome) meaning {
 	errno := f.errno()
-	if errno == unix.EINVAL && j.attestation.LoaderChecks && !bakedIn(j.loader.Insns, j.bundle.Blob) {
+	if errno == unix.EINVAL && j.attestation.LoaderChecks && !j.bundle.HoldsDigest(j.loader) {
 		return meaning{ErrTampered, "the metadata is not what the loader was made for", useAsBuilt}
 	}
 	at := whereFailed(j.bundle, o.context)
@@ -185,27 +183,6 @@ func whereFailed(b *bundle.Bundle, context []byte) place {
 		}
 	}
 	return place{what: "the filling of the maps"}
-}
-
-// bakedIn says whether a loader compares the map with this blob's hash: whether its instructions load the four
-// words of the hash, in their order.
-func bakedIn(insns, blob []byte) bool {
-	const loadImm64 = 0x18 // BPF_LD | BPF_IMM | BPF_DW
-	// The kernel hashes whole array elements, which are multiples of 8 bytes (array_map_get_hash).
-	hash := sha256.Sum256(append(bytes.Clone(blob), make([]byte, -len(blob)&7)...))
-	want := hash[:]
-	for i := 0; i+16 <= len(insns) && len(want) > 0; i += bundle.InsnSize {
-		if insns[i] != loadImm64 {
-			continue
-		}
-		// The immediate's halves are in the host's order, the word is compared as memory: lower half first.
-		lower, upper := binary.NativeEndian.Uint32(insns[i+4:]), binary.NativeEndian.Uint32(insns[i+12:])
-		if binary.NativeEndian.Uint64(want) == uint64(upper)<<32|uint64(lower) {
-			want = want[8:]
-		}
-		i += bundle.InsnSize
-	}
-	return len(want) == 0
 }
 
 // permissionMeaning tells a missing capability from a policy.

@@ -33,6 +33,8 @@ var (
 	ErrScheme = signature.ErrScheme
 	// ErrHash: the digest algorithm is not an allowed one.
 	ErrHash = errors.New("digest algorithm not allowed")
+	// ErrBlob: the signature of the instructions is good, and they check another blob than the bundle's.
+	ErrBlob = signature.ErrBlob
 	// ErrContract: the bundle's contract, which says what its loaders make, is not the one that is signed.
 	ErrContract = bundle.ErrContract
 	// ErrOtherScheme: the signature is good, but it was made for the other scheme's bytes.
@@ -96,8 +98,9 @@ type Signature struct {
 	Signer *x509.Certificate
 }
 
-// Check returns nil if the bundle's contract is the one that is signed, each loader of the bundle has a signature by one of the policy's signers that holds, and no
-// signature that claims to be by one of them does not. The report is returned with an error as well.
+// Check returns nil if the bundle's contract is the one that is signed, each loader of the bundle has a signature by one of
+// the policy's signers that holds, and no signature that claims to be by one of them does not. The report is returned with an
+// error as well.
 func (p *Policy) Check(b *bundle.Bundle) (*Report, error) {
 	report := new(Report)
 	if err := b.CheckContract(); err != nil {

@@ -89,15 +89,28 @@ func small() *bundle.Bundle {
 	b := &bundle.Bundle{
 		Contract: bundle.Contract{Object: bundle.Object{Name: "small.bpf.o", SHA256: object[:]}, CtxSize: bundle.CtxHeaderSize},
 		Loaders: []bundle.Loader{
-			{Scheme: bundle.MapHash, Insns: bytes.Repeat(exit, 2)},
-			{Scheme: bundle.Payload, Insns: bytes.Repeat(exit, 1)},
+			{Scheme: bundle.MapHash},
+			{Scheme: bundle.Payload, Insns: exit},
 		},
 		Blob: make([]byte, bundle.ContractSize+8),
 	}
 	if err := b.Seal(); err != nil {
 		panic(err)
 	}
+	b.Loaders[0].Insns = holding(b.Blob)
 	return b
+}
+
+// holding are instructions that load a blob's digest, as a map-hash loader's do, and exit.
+func holding(blob []byte) []byte {
+	const loadImm64, exit = 0x18, 0x95
+	digest := sha256.Sum256(append(bytes.Clone(blob), make([]byte, -len(blob)&7)...))
+	var insns []byte
+	for i := 0; i < len(digest); i += 8 {
+		insns = append(insns, loadImm64, 0, 0, 0, digest[i], digest[i+1], digest[i+2], digest[i+3])
+		insns = append(insns, 0, 0, 0, 0, digest[i+4], digest[i+5], digest[i+6], digest[i+7])
+	}
+	return append(insns, exit, 0, 0, 0, 0, 0, 0, 0)
 }
 
 func TestCheck(t *testing.T) {
@@ -152,6 +165,16 @@ func TestCheck(t *testing.T) {
 		{"another trusted", trusting(bob), by(alice), verify.ErrUntrusted},
 		{"not signed", trusting(alice), small(), verify.ErrUnsigned},
 		{"one loader not signed", trusting(alice), changed(by(alice), func(b *bundle.Bundle) { b.Loaders[1].Signatures = nil }), verify.ErrUnsigned},
+		{"other blob of the map-hash loader alone", trusting(alice), changed(by(alice), func(b *bundle.Bundle) {
+			b.Blob[bundle.ContractSize] ^= 1
+			b.Loaders = b.Loaders[:1]
+		}), verify.ErrBlob},
+		{"other contract of the map-hash loader alone", trusting(alice), changed(by(alice), func(b *bundle.Bundle) {
+			b.Object.License = "GPL"
+			qt.Assert(t, qt.IsNil(b.Seal()))
+			b.Loaders = b.Loaders[:1]
+		}), verify.ErrBlob},
+		{"contract", trusting(alice), changed(by(alice), func(b *bundle.Bundle) { b.Object.License = "GPL" }), verify.ErrContract},
 		{"other bytes", trusting(alice), changed(by(alice), func(b *bundle.Bundle) { b.Blob[bundle.ContractSize] ^= 1 }), verify.ErrBadSignature},
 		{"other bytes, and a good signature", trusting(alice, bob), changed(by(alice, bob), func(b *bundle.Bundle) {
 			b.Loaders[0].Signatures[0].CMS = b.Loaders[0].Signatures[1].CMS

@@ -17,10 +17,13 @@ var (
 	ErrScheme = errors.New("scheme missing")
 	// ErrOtherScheme: the signature is good, but it was made for the other scheme's bytes.
 	ErrOtherScheme = errors.New("the signature was made for another scheme")
+	// ErrBlob: the signature of the instructions is good, and they check another blob than the bundle's. Somebody changed the blob:
+	// the programs, their data, or the contract's digest.
+	ErrBlob = errors.New("the blob is not the one that the signed instructions check")
 )
 
-// Check returns nil if der is the signature of b's loader l by the certificate's key. Otherwise the error says why, and
-// has a sentinel of this package, of package cms or bundle.ErrUnknownScheme in its chain.
+// Check returns nil if der is the signature of b's loader l by the certificate's key, and vouches for b's blob. Otherwise the
+// error says why, and has a sentinel of this package, of package cms or bundle.ErrUnknownScheme in its chain.
 func Check(b *bundle.Bundle, l *bundle.Loader, der []byte, cert *x509.Certificate) error {
 	sd, err := cms.Parse(der)
 	if err != nil {
@@ -36,7 +39,23 @@ func Check(b *bundle.Bundle, l *bundle.Loader, der []byte, cert *x509.Certificat
 			return fmt.Errorf("%w: %v, and this is the loader for %v", ErrOtherScheme, other, l.Scheme)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return checkBlob(b, l)
+}
+
+// checkBlob returns an error unless what l's signature covers says which blob it is: the blob itself, or its digest in the
+// instructions.
+func checkBlob(b *bundle.Bundle, l *bundle.Loader) error {
+	attestation, err := l.Scheme.Attestation()
+	if err != nil {
+		return err
+	}
+	if !attestation.SignsMap && !b.HoldsDigest(l) {
+		return ErrBlob
+	}
+	return nil
 }
 
 // otherScheme returns the scheme that a signature was made for if it was not l's, or 0.

@@ -93,13 +93,16 @@ func (a *Attacher) match(b *bundle.Bundle, at Attachment) (bundle.Scheme, []byte
 		if err = signature.Check(b, l, der, a.Certificate); err == nil {
 			return l.Scheme, der, nil
 		}
+		if errors.Is(err, signature.ErrBlob) { // it is this loader's, and says why it is not good
+			break
+		}
 	}
 	return 0, nil, a.explain(b, der, err)
 }
 
 // explain adds to an error what the manifest tells about it.
 func (a *Attacher) explain(b *bundle.Bundle, der []byte, err error) error {
-	if !errors.Is(err, cms.ErrWrongBytes) && !errors.Is(err, cms.ErrBadSignature) {
+	if !errors.Is(err, cms.ErrWrongBytes) && !errors.Is(err, cms.ErrBadSignature) && !errors.Is(err, signature.ErrBlob) {
 		return err
 	}
 	if a.Manifest == nil {
