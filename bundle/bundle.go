@@ -24,6 +24,9 @@ const (
 	// MaxPayload is the largest dynptr (DYNPTR_SIZE_MASK, kernel/bpf/helpers.c): instructions and blob together, in bytes,
 	// when the signature covers both.
 	MaxPayload = 1<<24 - 1
+	// MaxFile is the size of the largest bundle file, in bytes. Encode writes no larger one, and programs that read bundles need
+	// not take larger ones into memory.
+	MaxFile = 256 << 20
 	// MaxSignature is KMALLOC_MAX_CACHE_SIZE, in bytes: the kernel refuses a longer signature.
 	MaxSignature = 8192
 	// MaxCtx is the end of what a syscall program may address in its context (syscall_prog_is_valid_access), in bytes.

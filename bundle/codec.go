@@ -85,7 +85,11 @@ func Encode(b *Bundle) ([]byte, error) {
 	if err := b.checkDigest(contract); err != nil {
 		return nil, err
 	}
-	return b.encode(contract, b.Blob)
+	data, err := b.encode(contract, b.Blob)
+	if err == nil && len(data) > MaxFile {
+		err = malformed("the file has %d bytes, and %d at most: make the object's data smaller", len(data), MaxFile)
+	}
+	return data, err
 }
 
 // Decode reads a file's contents. It trusts nothing: see the package's documentation. The bundle shares no memory

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 )
 
 // ErrNoTarget: neither the program's section nor an option of AttachAll names a target to attach to.
@@ -40,7 +41,7 @@ func (e *AttachError) Error() string {
 	if e.Hint != "" {
 		s += ": " + e.Hint
 	}
-	return s
+	return printable.Text(s)
 }
 
 // Unwrap returns Err.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 )
 
 // Errors of Load. Use errors.Is to test for one of them, or for the kernel's errno, and errors.As with a *LoadError for the
@@ -104,7 +106,7 @@ func (e *LoadError) Error() string {
 			s.WriteString(": " + more)
 		}
 	}
-	return s.String()
+	return printable.Text(s.String())
 }
 
 // Unwrap makes errors.Is find both the sentinel and the errno.
@@ -167,7 +169,7 @@ func Excerpt(log string) string {
 	if source != "" {
 		complaint += fmt.Sprintf(", from %q", source)
 	}
-	return complaint
+	return printable.Text(complaint)
 }
 
 // isStatistics says whether a line is one of those that the verifier ends every log with (print_verification_stats).

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/runtime/internal/sys"
 )
 
@@ -752,6 +753,20 @@ func TestErrorIsAll(t *testing.T) {
 	qt.Assert(t, qt.ErrorIs(err, unix.EINVAL))
 	qt.Assert(t, qt.IsFalse(errors.Is(err, ErrDenied)))
 	qt.Assert(t, qt.Equals(err.Error(), "load o: cannot run the loader: the bundle was tampered with: EINVAL (invalid argument): d: h"))
+}
+
+// Whatever a name or the verifier's log holds, an error is one line and drives no terminal.
+func TestErrorsArePrintable(t *testing.T) {
+	const hostile = "x\nload: all is well\x1b[2J\u009b\u202e\xff"
+	for _, err := range []error{
+		&LoadError{Object: hostile, Step: StepRun, Err: ErrVerifierRefused, Detail: hostile, Hint: hostile, Log: "0: (95) exit\n" + hostile},
+		&AttachError{Name: hostile, Section: hostile, Err: errors.New(hostile), Hint: hostile},
+		&AttachError{Name: hostile, Err: errors.New(hostile)},
+	} {
+		qt.Check(t, qt.IsTrue(printable.Is(err.Error())), qt.Commentf("%q", err.Error()))
+		qt.Check(t, qt.StringContains(err.Error(), `x\nload: all is well\x1b[2J\u009b\u202e\xff`))
+	}
+	qt.Check(t, qt.Equals(Excerpt("R1 \x1b[2J!read_ok\u202e"), `R1 \x1b[2J!read_ok\u202e`))
 }
 
 // BenchmarkLoad measures whole loads, and how long each command of bpf(2) takes.

@@ -13,7 +13,7 @@ import (
 const (
 	// MaxText is for keys, certificates, policies, manifests, and other files that are mostly text.
 	MaxText = 1 << 20
-	// MaxBinary is for bundles, objects and BTF.
+	// MaxBinary is for objects, BTF and other binary files. That of bundles is bundle.MaxFile.
 	MaxBinary = 256 << 20
 )
 

@@ -5,6 +5,8 @@
 //	bpfload [-unsigned] [-keyring session|user|builtin|secondary|platform|SERIAL] [-enroll CERT.der] BUNDLE
 //	bpfload -probe [-json]
 //
+// BUNDLE or CERT.der may be -, for standard input.
+//
 // Exit status: 0 success, 1 the bundle was not loaded (with -probe: this kernel can load no bundle), 2 usage error. What was
 // loaded is gone when bpfload exits, except for pinned maps.
 package main
@@ -20,10 +22,11 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/runtime"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // keyrings is a flag that may be given more than once.
 type keyrings []runtime.KeyringID
@@ -71,7 +74,9 @@ func parse(args []string, stderr io.Writer) (f flags, code int, ok bool) {
 	return f, 0, true
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
+// run is the command. What it prints is escaped where it is not printable: names and logs come from the bundle.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.Writer(stdout), printable.Writer(stderr)
 	f, code, ok := parse(args, stderr)
 	if !ok {
 		return code
@@ -79,30 +84,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if f.probe {
 		return printProbe(runtime.Probe(), f.json, stdout, stderr)
 	}
-	if err := load(&f, stdout); err != nil {
+	if err := load(&f, &reader{stdin: stdin}, stdout); err != nil {
 		return fail(stderr, err)
 	}
 	return 0
 }
 
 // load loads the bundle and prints what the kernel has then.
-func load(f *flags, stdout io.Writer) error {
+func load(f *flags, files *reader, stdout io.Writer) error {
 	opts := []runtime.Option{runtime.Keyring(f.trusted...), runtime.PinRoot(f.pinRoot)}
 	if f.unsigned {
 		opts = append(opts, runtime.AllowUnsigned())
 	}
 	if f.certificate != "" {
-		der, err := os.ReadFile(f.certificate)
+		der, err := files.read(f.certificate, maxCertificate)
 		if err != nil {
 			return err
 		}
 		opts = append(opts, runtime.Enroll(der))
 	}
-	file, err := os.ReadFile(f.bundle)
-	if err != nil {
-		return err
-	}
-	b, err := bundle.Decode(file)
+	b, err := files.bundle(f.bundle)
 	if err != nil {
 		return err
 	}
@@ -120,13 +121,14 @@ func load(f *flags, stdout io.Writer) error {
 
 // fail prints an error and, in lines of their own, the verifier's log and the errno's name.
 func fail(stderr io.Writer, err error) int {
-	fmt.Fprintln(stderr, "bpfload:", err)
+	fmt.Fprintln(stderr, "bpfload:", printable.Error(err))
 	var failed *runtime.LoadError
 	if !errors.As(err, &failed) {
 		return 1
 	}
 	if failed.Log != "" {
-		fmt.Fprintf(stderr, "verifier log:\n%s\n", lastLines(failed.Log, 40))
+		log := strings.ReplaceAll(lastLines(failed.Log, 40), "\n", "\n\t") // source lines of the bundle's are in it
+		fmt.Fprintf(stderr, "verifier log:\n\t%s\n", log)
 	}
 	if name := failed.ErrnoName(); name != "" {
 		fmt.Fprintln(stderr, "errno:", name)

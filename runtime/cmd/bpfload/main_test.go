@@ -14,7 +14,7 @@ import (
 // bpfload runs the command.
 func bpfload(args ...string) (code int, stdout, stderr string) {
 	var out, errs strings.Builder
-	code = run(args, &out, &errs)
+	code = run(args, strings.NewReader("no bundle"), &out, &errs)
 	return code, out.String(), errs.String()
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/rules-bpf/rules_bpf/bundle/printable"
 	"github.com/rules-bpf/rules_bpf/runtime"
 )
 
@@ -26,9 +27,12 @@ func printProbe(f *runtime.Features, asJSON bool, stdout, stderr io.Writer) int 
 }
 
 func printJSON(w io.Writer, v any) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(printable.JSON(data), '\n'))
+	return err
 }
 
 // features is runtime.Features for programs to read. Answers are "yes", "no" or "unknown".

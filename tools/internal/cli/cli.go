@@ -73,7 +73,7 @@ func (e *Env) Messages(outputs ...string) io.Writer {
 
 // ReadBundle reads a bundle file.
 func (e *Env) ReadBundle(path string) (*bundle.Bundle, error) {
-	data, err := e.Files.Read(path, file.MaxBinary)
+	data, err := e.Files.Read(path, bundle.MaxFile)
 	if err != nil {
 		return nil, err
 	}
