@@ -105,16 +105,42 @@ func behaviours(b *bundle.Bundle, scheme bundle.Scheme) (list []string) {
 	}
 	for _, o := range judges() {
 		res := simkernel.Run(l, o)
-		text := outcome(res)
+		text := outcome(b, res)
 		if res.Again != nil {
-			text += "; again: " + outcome(res.Again)
+			text += "; again: " + outcome(b, res.Again)
 		}
 		list = append(list, text)
 	}
 	return list
 }
 
-func outcome(res *simkernel.Result) string {
+// settle hides whether a weak kernel function counts as there, and the programs that tell the loader: the contract leaves both open.
+func settle(b *bundle.Bundle, res *simkernel.Result) {
+	res.Progs = slices.DeleteFunc(res.Progs, func(p *simkernel.Prog) bool { return p.Name == "trial" })
+	for _, d := range b.Programs {
+		p, ok := res.Descriptors[int(d.Ctx)].(*simkernel.Prog)
+		if !ok {
+			continue
+		}
+		for _, e := range d.Externs {
+			if !e.Weak || e.Kind != bundle.ExternFunction {
+				continue
+			}
+			if s := p.Refs[int(e.Insn)].Symbol; s != nil && s.Name != e.Name {
+				continue // that is not open
+			}
+			delete(p.Refs, int(e.Insn))
+			at := p.Insns[int(e.Insn)*insn.Size:]
+			in := insn.Get(at, byteOrder(b))
+			insn.Put(at, byteOrder(b), insn.Insn{Op: in.Op})
+			if in.IsLoadImm64() {
+				insn.Put(at[insn.Size:], byteOrder(b), insn.Insn{})
+			}
+		}
+	}
+}
+
+func outcome(b *bundle.Bundle, res *simkernel.Result) string {
 	switch {
 	case res.Stage == simkernel.StageLoad:
 		return "does not load"
@@ -123,6 +149,7 @@ func outcome(res *simkernel.Result) string {
 	case res.Errno != 0:
 		return "fails"
 	}
+	settle(b, res)
 	var places []string
 	for off, o := range res.Descriptors {
 		name := ""
@@ -206,8 +233,11 @@ func TestMutants(t *testing.T) {
 					continue
 				}
 				harmless.Add(1)
-				got := behaviours(m, scheme)
+				got, judges := behaviours(m, scheme), judges()
 				for i, want := range s.want[scheme] {
+					if judges[i].FailCall != 0 && got[i] == "fails" { // another call is made to fail
+						continue
+					}
 					if got[i] != want && got[i] != "does not load" {
 						line, _ := difference(strings.Split(got[i], "\n"), strings.Split(want, "\n"))
 						t.Errorf("mutant %d of %s, %v: %s\npasses, and does something else for judge %d: %s", n, s.name, scheme, what, i, line)

@@ -9,7 +9,8 @@ type blob struct {
 	limit   int    // of data
 	dropped uint64 // how many bytes were not added, because they do not fit
 	strings map[string]uint32
-	zero    *uint32 // where the key of four zero bytes is, once it was asked for
+	records map[string]uint32 // by their bytes
+	zero    *uint32           // where the key of four zero bytes is, once it was asked for
 }
 
 // add appends data at a multiple of align and returns where. What goes beyond the limit is only counted.
@@ -32,6 +33,16 @@ func (b *blob) str(s string) uint32 {
 	if !ok {
 		off = b.add(append([]byte(s), 0), 1)
 		b.strings[s] = off
+	}
+	return off
+}
+
+// shared adds data that nothing writes to, once for all that ask for the same bytes.
+func (b *blob) shared(data []byte, align int) uint32 {
+	off, ok := b.records[string(data)]
+	if !ok {
+		off = b.add(data, align)
+		b.records[string(data)] = off
 	}
 	return off
 }

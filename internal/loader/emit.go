@@ -24,7 +24,9 @@ type code struct {
 	failures, stones []int
 	// reach is how far a conditional jump may go, in instructions; tests make it small.
 	reach int
-	err   error // what could not be emitted
+	// unreachable says that the last instruction is a jump, so that only a label makes the next one reached.
+	unreachable bool
+	err         error // what could not be emitted
 }
 
 const maxReach = math.MaxInt16
@@ -91,11 +93,16 @@ func (c *code) call(helper uapi.Helper) { c.emit(insn.Insn{Op: insn.Call, Imm: i
 
 // sys emits a call of bpf(2) with the attribute at an offset of the blob, and of what to do when it fails.
 func (c *code) sys(cmd uapi.Cmd, attr uint32, size int) {
+	c.callSys(cmd, attr, size)
+	c.check()
+}
+
+// callSys emits a call of bpf(2), whatever comes of it.
+func (c *code) callSys(cmd uapi.Cmd, attr uint32, size int) {
 	c.move(insn.R1, int32(cmd))
 	c.address(insn.R2, attr)
 	c.move(insn.R3, int32(size))
 	c.call(uapi.HelperSysBPF)
-	c.check()
 }
 
 // check goes to the clean-up when R0 is an error.
@@ -149,4 +156,39 @@ func (c *code) skipIf(op, reg uint8, body func()) {
 		c.err = fmt.Errorf("a symbol is used in so many places that a jump would have %d instructions", d)
 	}
 	c.insns[at].Off = int16(d)
+}
+
+// label is a place further on that jumps go to.
+type label struct {
+	base  int64 // regBlob there
+	jumps []int
+}
+
+// newLabel returns a label for a place where regBlob is what it is now.
+func (c *code) newLabel() *label { return &label{base: c.base} }
+
+// jump emits a jump to a label; op is insn.Ja, or a comparison of a register with a number.
+func (c *code) jump(op, reg uint8, imm int32, to *label) {
+	base := c.base
+	c.moveBlob(to.base)
+	to.jumps = append(to.jumps, len(c.insns))
+	c.emit(insn.Insn{Op: op, Dst: reg, Imm: imm})
+	if c.unreachable = op == insn.Ja; !c.unreachable {
+		c.moveBlob(base)
+	}
+}
+
+// bind makes a label be here.
+func (c *code) bind(l *label) {
+	if c.unreachable {
+		c.base, c.unreachable = l.base, false
+	}
+	c.moveBlob(l.base)
+	for _, at := range l.jumps {
+		d := len(c.insns) - at - 1
+		if d > c.reach {
+			c.err = fmt.Errorf("a jump would have %d instructions", d)
+		}
+		c.insns[at].Off = int16(d)
+	}
 }

@@ -56,11 +56,27 @@ func FuzzCompile(f *testing.F) {
 				qt.Assert(t, qt.IsNil(res.Err()))
 				qt.Assert(t, qt.IsTrue(res.Injected()))
 				want := simkernel.EPERM
-				if slices.ContainsFunc(res.Events, missingWeak(o)) {
+				if slices.ContainsFunc(res.Events, func(ev *simkernel.Event) bool { return ev.Injected && forgiven(o, ev) }) {
 					want = 0
 				}
 				qt.Assert(t, qt.Equals(res.Errno, want))
 			}
+			// Whatever prototypes the functions have that the object declares, and whichever call fails then.
+			proto := &simkernel.Prototype{Params: make([]simkernel.ValueKind, fail%3), Result: simkernel.ValueKind(fail / 3 % 4), NoAddress: fail%7 == 6}
+			for i := range proto.Params {
+				proto.Params[i] = simkernel.ValueKind(1 + (int(fail)/12+i)%3)
+			}
+			other := simkernel.Config{Prototype: func(name string) *simkernel.Prototype {
+				if slices.ContainsFunc(o.Externs, func(e *object.Extern) bool { return e.Name == name }) {
+					return proto
+				}
+				return nil
+			}}
+			res = simkernel.Run(l, simkernel.Options{Config: other})
+			qt.Assert(t, qt.IsNil(res.Err()))
+			qt.Assert(t, qt.Equals(res.Errno, 0))
+			other.FailCall = 1 + int(fail)
+			qt.Assert(t, qt.IsNil(simkernel.Run(l, simkernel.Options{Config: other}).Err()))
 			res = simkernel.Run(l, simkernel.Options{Scenario: simkernel.NonExclusive})
 			qt.Assert(t, qt.Not(qt.Equals(res.Errno, 0)))
 			qt.Assert(t, qt.HasLen(res.Maps, 0))
@@ -127,6 +143,9 @@ func (d *dice) object() *object.Object {
 		o.Externs = append(o.Externs, &object.Extern{
 			Name: d.name("symbol", i), Kind: []object.ExternKind{object.Kfunc, object.TypedKsym, object.TypelessKsym}[d.roll(3)], Weak: d.coin(),
 		})
+		if e := o.Externs[i]; e.Kind == object.Kfunc && len(d.functions) > 0 {
+			e.Type = d.functions[i%len(d.functions)]
+		}
 	}
 	for i := range d.roll(40) {
 		d.addProgram(i)

@@ -63,12 +63,14 @@ func (c *compiler) layOut() error {
 	}
 	c.layOutMaps()
 	c.layOutPrograms()
+	c.layOutTrials()
 	for _, l := range c.asked {
 		if l.kind == btf.Void && c.scratch == 0 {
 			c.scratch = c.blob.add(make([]byte, 8), 8)
 		}
 	}
 	c.layOutInsns()
+	c.layOutTrialInsns()
 	for _, l := range c.asked {
 		l.nameAt = c.blob.str(l.name)
 	}
@@ -171,6 +173,9 @@ func (c *compiler) point() {
 	code.address(license, c.license)
 	code.emit(insn.Insn{Op: insn.LoadDW, Dst: logLevel, Src: regCtx, Off: bundle.CtxLogLevel},
 		insn.Insn{Op: insn.LoadDW, Dst: logBuf, Src: regCtx, Off: bundle.CtxLogBuf})
+	if c.trials.size != 0 {
+		code.store(insn.StoreDW, c.trials.attr+uapi.ProgLoadLicense, license)
+	}
 	haveFDArray := false
 	for _, p := range c.programs {
 		pointer(p.attr+uapi.ProgLoadInsns, p.insns)

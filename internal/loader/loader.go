@@ -45,7 +45,7 @@ func Compile(obj *object.Object, opts Options) (*bundle.Bundle, error) {
 func newCompiler(obj *object.Object, opts Options) *compiler {
 	return &compiler{
 		obj: obj, opts: opts, order: obj.Order,
-		blob:    blob{order: obj.Order, limit: maxBlob, strings: map[string]uint32{}},
+		blob:    blob{order: obj.Order, limit: maxBlob, strings: map[string]uint32{}, records: map[string]uint32{}},
 		lookups: map[lookupKey]*lookup{},
 		members: map[*object.Program]structOpsMember{},
 		code:    code{reach: maxReach},
@@ -118,6 +118,7 @@ type compiler struct {
 	lookups  map[lookupKey]*lookup
 	asked    []*lookup // in the order of their first use
 	scratch  uint32    // where kallsyms puts an address
+	trials   trialPlan
 
 	slots slots
 	blob  blob

@@ -9,16 +9,20 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
-// lookupKey says what is looked up in the kernel; kind is btf.Void for a symbol in kallsyms.
+// lookupKey says what is looked up in the kernel; kind is btf.Void for a symbol in kallsyms. proto is the prototype that a
+// function must have, or empty.
 type lookupKey struct {
-	name string
-	kind btf.Kind
+	name  string
+	kind  btf.Kind
+	proto string
 }
 
 // lookup is a question to the kernel, asked once however many instructions and attributes want the answer.
 type lookup struct {
 	lookupKey
-	weak   bool   // nobody minds if there is none
+	weak   bool // nobody minds if there is none
+	proto  *prototype
+	implAt uint32 // where in the blob the name of the function with all arguments is, if proto is set
 	slot   int    // of the module's BTF, if the answer is in one
 	nameAt uint32 // where in the blob the name is
 	// attributes that want the answer: offsets in the blob of a BTF id, and of the descriptor of the BTF that it is in
@@ -40,11 +44,14 @@ type use struct {
 
 // lookup returns the lookup for a name, the same one for the same question.
 func (c *compiler) lookup(name string, kind btf.Kind, weak bool) *lookup {
-	key := lookupKey{name, kind}
+	return c.lookupByKey(lookupKey{name: name, kind: kind}, weak)
+}
+
+func (c *compiler) lookupByKey(key lookupKey, weak bool) *lookup {
 	l, ok := c.lookups[key]
 	if !ok {
 		l = &lookup{lookupKey: key, weak: weak, slot: -1}
-		if kind != btf.Void {
+		if key.kind != btf.Void {
 			l.slot = c.slots.addLookup()
 		}
 		c.lookups[key] = l
@@ -68,9 +75,35 @@ func (c *compiler) planExtern(p *programPlan, ref object.Ref) error {
 	if p.Insns[ref.Insn].IsCall() && ref.Extern.Kind != object.Kfunc {
 		return fmt.Errorf("it calls %s, which is declared as a variable", ref.Extern.Name)
 	}
-	l := c.lookup(ref.Extern.Name, kind, ref.Extern.Weak)
+	var l *lookup
+	if kind == btf.Func && ref.Extern.Weak && c.obj.BTF != nil {
+		l = c.lookupWeak(ref.Extern)
+	} else {
+		l = c.lookup(ref.Extern.Name, kind, ref.Extern.Weak)
+	}
+	if l == nil {
+		return nil // it stays missing
+	}
 	l.uses = append(l.uses, use{p, ref.Insn})
 	return nil
+}
+
+// lookupWeak returns the lookup for a kernel function that counts as missing if it has another prototype: nil if it is known to have
+// one. Declarations of a function with several prototypes (its name and "___" and something) are told apart.
+func (c *compiler) lookupWeak(e *object.Extern) *lookup {
+	if kernel := c.opts.KernelBTF; kernel != nil {
+		id := kernel.Find(btf.Func, e.Name) // a module may have it, too
+		if id != 0 && !(comparison{c.obj.BTF, kernel}).samePrototype(e.Type, id) {
+			return nil
+		}
+	}
+	proto, ok := prototypeOf(c.obj.BTF, e.Type)
+	if !ok {
+		return c.lookup(e.Name, btf.Func, true)
+	}
+	l := c.lookupByKey(lookupKey{e.Name, btf.Func, fmt.Sprint(proto)}, true)
+	l.proto = &proto
+	return l
 }
 
 // resolve emits all lookups.
@@ -118,7 +151,13 @@ func (c *compiler) resolveBTF(l *lookup) {
 				c.code.storeImm(insn.StoreIB, u.offset(0)+insn.RegsAt, int32(c.registers(in.Dst, insn.PseudoBTFID)))
 			}
 		}
+		if l.proto != nil {
+			c.code.store(insn.StoreW, c.trials.attr+uapi.ProgLoadAttachBTFID, insn.R0)
+		}
 		c.code.emit(insn.Insn{Op: insn.RshK, Dst: insn.R0, Imm: 32})
+		if l.proto != nil {
+			c.code.store(insn.StoreW, c.trials.attr+uapi.ProgLoadAttachBTFObjFD, insn.R0)
+		}
 		c.code.skipIf(insn.JeqK, insn.R0, func() {
 			c.code.store(insn.StoreW, slotOffset(c.slots.ofLookup(l.slot)), insn.R0)
 			for _, off := range l.fds {
@@ -135,7 +174,24 @@ func (c *compiler) resolveBTF(l *lookup) {
 				}
 			}
 		})
+		if l.proto != nil {
+			c.compare(l)
+			c.code.skipIf(insn.JeqK, regOther, func() { c.forget(l) })
+		}
 	})
+}
+
+// forget emits what makes a kernel function be missing in the instructions that want it, although it was found.
+func (c *compiler) forget(l *lookup) {
+	for _, u := range l.uses {
+		c.code.storeImm(insn.StoreIW, u.offset(0)+insn.ImmAt, 0)
+		if in := u.instruction(); in.IsCall() {
+			c.code.storeImm(insn.StoreIH, u.offset(0)+insn.OffAt, 0)
+		} else {
+			c.code.storeImm(insn.StoreIB, u.offset(0)+insn.RegsAt, int32(c.registers(in.Dst, insn.PseudoNone)))
+			c.code.storeImm(insn.StoreIW, u.offset(1)+insn.ImmAt, 0)
+		}
+	}
 }
 
 // resolveAddress emits a lookup of an address in kallsyms.

@@ -32,7 +32,9 @@ type call struct {
 	makes object
 	// needed is set for a call without which the loader has not made what it should.
 	needed bool
-	text   string // what it is about
+	// trial is set for a program that a loader may load just to see whether the verifier accepts it.
+	trial bool
+	text  string // what it is about
 	// what a call of bpf(2) did, by command
 	m    *Map
 	prog *Program

@@ -16,6 +16,8 @@ type Made struct {
 	Maps     []*Map
 	Programs []*Program
 	BTFs     []*BTF
+	// Trials are programs that the loader loads, or fails to load, and closes at once.
+	Trials []*Program
 	// Lookups are the kernel's symbols and types that it asks for.
 	Lookups []string
 
@@ -214,6 +216,9 @@ func (m *Made) text() (lines []string) {
 	for _, x := range m.Programs {
 		lines = append(lines, x.String()+where(x.Ctx))
 	}
+	for _, x := range m.Trials {
+		lines = append(lines, "trial of "+x.String())
+	}
 	if len(m.Lookups) > 0 {
 		lines = append(lines, "looks up "+strings.Join(m.Lookups, ", "))
 	}
@@ -247,7 +252,7 @@ func (p *prover) succeeds(pc int, s *state) {
 			ctx = -1
 		}
 		switch {
-		case c.needed && st&(notMade|pending) != 0:
+		case (c.needed || c.trial && kept) && st&(notMade|pending) != 0:
 			p.add(IgnoredFailure, c.pc, "the loader may succeed without %v", c)
 			bad = true
 		case c.makes != noObject && st&(open|pending) != 0 && !kept:
@@ -262,6 +267,8 @@ func (p *prover) succeeds(pc int, s *state) {
 			c.m.Ctx = ctx
 			made.Maps = append(made.Maps, c.m)
 			c.m.Updates, c.m.Frozen = nil, false
+		case c.trial && !kept:
+			made.Trials = append(made.Trials, c.prog)
 		case c.prog != nil:
 			c.prog.Ctx = ctx
 			made.Programs = append(made.Programs, c.prog)

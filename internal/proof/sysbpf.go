@@ -3,8 +3,10 @@ package proof
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	"github.com/rules-bpf/rules_bpf/internal/btf"
 	"github.com/rules-bpf/rules_bpf/internal/insn"
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
@@ -123,7 +125,8 @@ func (p *prover) sysBPF(pc int, s *state, args [5]*value) bool {
 	if !a.ok {
 		return false
 	}
-	c.fn, c.needed = uapi.HelperSysBPF, true
+	c.fn, c.trial = uapi.HelperSysBPF, c.prog != nil && isTrial(c.prog)
+	c.needed = !c.trial
 	p.acts = true
 	p.remember(pc, s, c)
 	return true
@@ -493,6 +496,18 @@ func (a *attribute) progLoad() *call {
 		a.ok = a.p.programInsns(a.pc, a.s, pr, fdArray)
 	}
 	return c
+}
+
+// isTrial reports whether a program can be one that tells of a kernel function's prototype: one for before or after that function, which
+// refers to nothing. Loading it does nothing; it is never attached, since a loader has no command for that.
+func isTrial(pr *Program) bool {
+	switch pr.AttachType {
+	case uapi.AttachTraceFentry, uapi.AttachTraceFexit:
+	default:
+		return false
+	}
+	plain := pr.Flags == 0 && pr.IfIndex == 0 && pr.BTF == nil && len(pr.Refs) == 0
+	return pr.Type == uapi.ProgTypeTracing && plain && strings.HasPrefix(pr.AttachTo, kindName(int64(btf.Func))+" ")
 }
 
 // cstring is the text at a field's address.

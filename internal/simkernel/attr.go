@@ -369,6 +369,15 @@ func (m *machine) progLoad(a *attr, addr uint64, ev *Event) int64 {
 	if e := m.resolve(p, a.u64(progFDArray)); e != 0 || m.err != nil {
 		return e.ret()
 	}
+	if proto := m.k.attachedTo(p); proto != nil {
+		insns, err := insn.Decode(p.Insns, m.k.order())
+		if err != nil {
+			return EINVAL.ret()
+		}
+		if e := proto.verify(p, insns); e != 0 {
+			return e.ret()
+		}
+	}
 	if !a.zeroFrom(progTokenFD) { // a token, a signature or a fd_array_cnt
 		m.fault("%s: a loader loads no signed programs", describe(p))
 		return 0

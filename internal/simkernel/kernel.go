@@ -27,6 +27,8 @@ type Config struct {
 	// Lookup says whether the kernel knows a name, as a BTF type of that kind or, for kind 0, in kallsyms, and which module
 	// has it, if one has. nil knows all names, in the kernel itself.
 	Lookup func(name string, kind uint32) (module string, found bool)
+	// Prototype is what the kernel's function of a name takes and returns, nil if any prototype is fine. A nil function knows none.
+	Prototype func(name string) *Prototype
 	// User is what bpf_copy_from_user can read, by address.
 	User map[uint64][]byte
 	// Seed chooses the numbers of descriptors.

@@ -35,6 +35,15 @@ const (
 	mapArena         = 33
 )
 
+// What programs that are attached to kernel functions are (enum bpf_prog_type, enum bpf_attach_type), and functions in BTF
+// (BTF_KIND_FUNC).
+const (
+	progTracing  = 26
+	attachFentry = 24
+	attachFexit  = 25
+	kindFunc     = 12
+)
+
 // Flags that change what the kernel reads (BPF_F_*).
 const (
 	flagValueInModule = 1 << 15 // of BPF_MAP_CREATE, BPF_F_VTYPE_BTF_OBJ_FD: the type of the value is a module's

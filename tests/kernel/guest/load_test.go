@@ -258,6 +258,23 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 			qt.Check(t, qt.Equals(n, int32(i+1)), qt.Commentf("%s", name))
 		}
 	},
+	// A weak kernel function counts as there if it has the prototype that the program declares, and a name in BTF is not enough.
+	"weak": func(t *testing.T, c *runtime.Collection) {
+		for _, name := range []string{"look", "call"} {
+			run(t, c, name)
+		}
+		there, err := runtime.NewVariable[uint64](c, ".bss", "there", 0).Get()
+		qt.Assert(t, qt.IsNil(err))
+		symbols, err := os.ReadFile("/proc/kallsyms")
+		qt.Assert(t, qt.IsNil(err))
+		want := uint64(1<<40 | 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<4)
+		for bit, name := range map[int]string{32: "bpf_stream_vprintk_impl", 33: "bpf_stream_vprintk"} {
+			if bytes.Contains(symbols, []byte(" "+name+"\n")) {
+				want |= 1 << bit
+			}
+		}
+		qt.Check(t, qt.Equals(there, want), qt.Commentf("%#x, want %#x", there, want))
+	},
 	// The example at work: it tells of an execution.
 	"execsnoop_loader": func(t *testing.T, c *runtime.Collection) {
 		l, err := link.AttachTracing(link.TracingOptions{Program: c.Program("on_exec")})

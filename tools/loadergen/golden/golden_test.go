@@ -69,7 +69,7 @@ func TestSmallChanges(t *testing.T) {
 		{"nothing", nil, 0},
 		{"a map's size", func(o *object.Object) { find(o, "events").MaxEntries *= 2 }, 6},
 		{"a constant", func(o *object.Object) { find(o, ".rodata").Data[0]++ }, 4},
-		{"a longer license, so that all behind it moves", func(o *object.Object) { o.License = strings.Repeat("GPL ", 20) }, 14},
+		{"a longer license, so that all behind it moves", func(o *object.Object) { o.License = strings.Repeat("GPL ", 20) }, 18},
 		{"one program less", func(o *object.Object) { o.Programs[1].Autoload = false }, 300},
 	} {
 		t.Run(test.name, func(t *testing.T) {
