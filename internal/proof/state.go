@@ -183,8 +183,12 @@ type join struct {
 	swap bool
 }
 
-// maxAlts is how many values a choice may have before nothing is known of it.
-const maxAlts = 4
+// maxAlts is how many values a choice may have before nothing is known of it, and maxLeaves how many one may have that depends on
+// conditions, with all choices in it: each condition can double them. A loader's values depend on one or two lookups.
+const (
+	maxAlts   = 4
+	maxLeaves = 64
+)
 
 // values merges two values.
 func (g *join) values(a, b *value) *value {
@@ -199,14 +203,15 @@ func (g *join) values(a, b *value) *value {
 		return anyNeg
 	}
 	own := g.owner(a, b)
-	if g.cond != nil {
+	small := a.leaves(maxLeaves)+b.leaves(maxLeaves) <= maxLeaves
+	if g.cond != nil && small {
 		c := &value{kind: kChoice, alts: []*alt{a, b}, cond: g.cond, own: own}
 		if g.swap {
 			c.alts[0], c.alts[1] = b, a
 		}
 		return c
 	}
-	if cond := lookupOf(a, b); cond != nil { // what depends on a lookup goes on to do so
+	if cond := lookupOf(a, b); cond != nil && small { // what depends on a lookup goes on to do so
 		c := &value{kind: kChoice, own: own, cond: cond, alts: []*alt{
 			g.values(along(a, cond.pc, true), along(b, cond.pc, true)), g.values(along(a, cond.pc, false), along(b, cond.pc, false)),
 		}}

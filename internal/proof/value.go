@@ -194,6 +194,20 @@ func (v *value) part(lo, size int) *value {
 	return top
 }
 
+// leaves counts the values that v may be, each as often as it is in v, and stops counting beyond a limit.
+func (v *value) leaves(limit int) int {
+	if v.kind != kChoice {
+		return 1
+	}
+	n := 0
+	for _, a := range v.alts {
+		if n += a.leaves(limit - n); n > limit {
+			break
+		}
+	}
+	return n
+}
+
 // each calls f for every value that v may be.
 func (v *value) each(f func(*value)) {
 	if v.kind != kChoice {
