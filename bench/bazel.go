@@ -2,15 +2,16 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
+
+	whole "github.com/rules-bpf/rules_bpf/internal/file"
 )
 
 // bazel reports the samples of bench/bazel, which has to run outside of where this command runs.
 func (b *bench) bazel() (*Section, error) {
 	s := &Section{Name: "bazel", About: "a workspace of generated sources, each with a signed loader; the tools are built before"}
-	data, err := os.ReadFile(b.bazelSamples)
+	data, err := whole.Read(b.bazelSamples, whole.MaxText)
 	if err != nil {
 		return nil, err
 	}

@@ -124,7 +124,7 @@ func (r *Report) write(o options, tables []byte) error {
 	if o.doc == "" {
 		return nil
 	}
-	doc, err := os.ReadFile(o.doc)
+	doc, err := whole.Read(o.doc, whole.MaxText)
 	if err != nil {
 		return err
 	}

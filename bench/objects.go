@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
+	whole "github.com/rules-bpf/rules_bpf/internal/file"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
 )
@@ -20,7 +21,7 @@ type file struct {
 
 // readFile reads an object file. It is named after its folder and itself.
 func readFile(path string) (file, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := whole.Read(path, whole.MaxBinary)
 	name := filepath.Base(path)
 	for _, ext := range []string{".o", ".elf", ".bpf"} {
 		name = strings.TrimSuffix(name, ext)

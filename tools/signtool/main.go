@@ -38,7 +38,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 func (e usageError) Unwrap() []error { return []error{cli.ErrUsage, e.error} }
 
 func main() {
-	os.Exit(run(&environment{cli.NewEnv(os.Stdin, os.Stdout, os.Stderr), os.Getenv}, os.Args[1:]))
+	os.Exit(run(&environment{cli.Process(), os.Getenv}, os.Args[1:]))
 }
 
 // run runs a command line and returns its exit status.

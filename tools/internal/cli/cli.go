@@ -44,9 +44,12 @@ func NewEnv(stdin io.Reader, stdout, stderr io.Writer) *Env {
 	}
 }
 
+// Process returns the environment of this process.
+func Process() *Env { return NewEnv(os.Stdin, os.Stdout, os.Stderr) }
+
 // Main runs a command and ends the process.
 func Main(name string, run func(args []string, env *Env) error) {
-	env := NewEnv(os.Stdin, os.Stdout, os.Stderr)
+	env := Process()
 	os.Exit(env.Report(name, run(os.Args[1:], env)))
 }
 
