@@ -116,7 +116,9 @@ func (c *config) allows(s bundle.Scheme) bool {
 func checkContract(b *bundle.Bundle) *LoadError {
 	err := b.CheckContract()
 	if errors.Is(err, bundle.ErrContract) {
-		return refuse(b, ErrTampered, err.Error(), "use the bundle as it was built")
+		refused := refuse(b, ErrTampered, err.Error(), "use the bundle as it was built")
+		refused.cause = bundle.ErrContract
+		return refused
 	}
 	if err != nil {
 		return refuse(b, bundle.ErrMalformed, err.Error(), "")

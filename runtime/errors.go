@@ -92,6 +92,8 @@ type LoadError struct {
 	Detail, Hint string
 	// Log is the verifier's log, empty if it wrote none.
 	Log string
+	// cause is an error of another package that errors.Is finds too, or nil.
+	cause error
 }
 
 // Error returns everything in one line, with an excerpt of the log.
@@ -109,12 +111,16 @@ func (e *LoadError) Error() string {
 	return printable.Text(s.String())
 }
 
-// Unwrap makes errors.Is find both the sentinel and the errno.
+// Unwrap makes errors.Is find the sentinel and the errno, and bundle.ErrContract beside ErrTampered.
 func (e *LoadError) Unwrap() []error {
-	if e.Errno == 0 {
-		return []error{e.Err}
+	all := []error{e.Err}
+	if e.Errno != 0 {
+		all = append(all, e.Errno)
 	}
-	return []error{e.Err, e.Errno}
+	if e.cause != nil {
+		all = append(all, e.cause)
+	}
+	return all
 }
 
 // ErrnoName returns the name of Errno, such as "EKEYREJECTED", or "" if Errno is 0.
