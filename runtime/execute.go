@@ -219,7 +219,8 @@ func (a *attempt) loadLoader(mapFD int32) (int, *Signer, error) {
 	}
 	if a.unsigned {
 		fd, err := sys.ProgLoad(a.kernel, &attr)
-		if unknownField(err) && probeLoad(a.kernel, func(*sys.ProgLoadAttr) {}) == No {
+		// Not "== No": a kernel from before 5.11 may say EPERM to the probe because of RLIMIT_MEMLOCK.
+		if unknownField(err) && probeLoad(a.kernel, func(*sys.ProgLoadAttr) {}) != Yes {
 			err = &noLoaders{err}
 		}
 		return fd, nil, err

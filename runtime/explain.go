@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/rules-bpf/rules_bpf/bundle"
@@ -140,7 +141,7 @@ func runMeaning(j *job, f *fault, o *outcome) meaning {
 	switch {
 	case at.program != nil && Excerpt(o.log) != "":
 		m.err = ErrVerifierRefused
-	case at.bpfMap != nil && at.bpfMap.MaxEntries == 0 && errno == unix.EINVAL:
+	case at.bpfMap != nil && at.bpfMap.MaxEntries == 0 && hasEntries(at.bpfMap) && errno == unix.EINVAL:
 		m.hint = "give map " + at.bpfMap.Name + " its max_entries in the source: what is signed cannot be changed when it is loaded"
 	default:
 		m.hint = map[unix.Errno]string{
@@ -152,6 +153,16 @@ func runMeaning(j *job, f *fault, o *outcome) meaning {
 		}[errno]
 	}
 	return m
+}
+
+// hasEntries reports whether maps of this type need max_entries. The kernel requires 0 of storages, which hang on their
+// owners.
+func hasEntries(m *bundle.Map) bool {
+	switch ebpf.MapType(m.Type) {
+	case ebpf.SkStorage, ebpf.InodeStorage, ebpf.TaskStorage, ebpf.CgroupStorage, ebpf.CGroupStorage, ebpf.PerCPUCGroupStorage:
+		return false
+	}
+	return true
 }
 
 // place is where a loader failed, in words, and the map or program it could not make, if it is known to be one.

@@ -55,8 +55,8 @@ func (f *Features) CanLoadUnsigned() error {
 	if err := f.allowed(); err != nil {
 		return err
 	}
-	if f.Loaders == Unknown {
-		return ErrDenied // the process has all capabilities, and a program that does nothing was not loaded
+	if f.Loaders == Unknown { // the process has all capabilities, and a program that does nothing was not loaded
+		return fmt.Errorf("%w, or before Linux 5.11 RLIMIT_MEMLOCK is too low", ErrDenied)
 	}
 	return nil
 }
@@ -137,7 +137,9 @@ func (t *table) kernel(f *Features) {
 func (t *table) keyring(k KeyringState, useful bool) {
 	how, advice := k.Exists.String(), ""
 	switch {
-	case k.Exists == Yes && k.Keys > 0:
+	case k.Exists == Yes && k.Keys == 1:
+		how = "1 key"
+	case k.Exists == Yes && k.Keys > 1:
 		how = fmt.Sprintf("%d keys", k.Keys)
 	case k.Exists == Yes && k.Keys == 0:
 		how = "empty"

@@ -129,6 +129,32 @@ func TestOlderKernels(t *testing.T) {
 	}
 }
 
+// Until 5.11 a program counts against RLIMIT_MEMLOCK, after the kernel has looked at its attribute. If the limit is too low
+// for the probe, the load still tells the truth, and the probe says what else it may be.
+func TestOlderKernelsMemoryLimit(t *testing.T) {
+	needBPF(t)
+	k := &faulty{before: func(_ int, cmd sys.Cmd, attr unsafe.Pointer) error {
+		switch a := (*sys.ProgLoadAttr)(attr); {
+		case cmd == sys.MapCreateCmd && (*sys.MapCreateAttr)(attr).ExclProgHashSize != 0:
+			return unix.EINVAL
+		case cmd == sys.ProgLoadCmd && (a.FDArray != sys.Pointer{} || a.SignatureSize != 0 || a.CORESize != 0):
+			return unix.E2BIG // fields that 5.10 does not know
+		case cmd == sys.ProgLoadCmd:
+			return unix.EPERM
+		}
+		return nil
+	}}
+	_, err := loadInto(t.Context(), k, types{}, handmade{scheme: bundle.Payload}.bundle(), newConfig(unsigned()))
+	qt.Check(t, qt.ErrorIs(err, ErrLoadersUnsupported))
+	assertNothingLeft(t)
+
+	f := probe(k, types{})
+	f.InitialUserNamespace, f.MissingCapabilities = true, nil
+	qt.Check(t, qt.Equals(f.Loaders, Unknown))
+	qt.Check(t, qt.ErrorIs(f.CanLoadUnsigned(), ErrDenied))
+	qt.Check(t, qt.ErrorMatches(f.CanLoadUnsigned(), ".* or before Linux 5.11 RLIMIT_MEMLOCK is too low"))
+}
+
 // What fails for another reason does not fail as if the kernel were old: the second error is the one that counts.
 func TestNotOlder(t *testing.T) {
 	needBPF(t)

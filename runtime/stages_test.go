@@ -5,6 +5,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -174,4 +175,19 @@ func TestUnsignedJob(t *testing.T) {
 		qt.Assert(t, qt.IsNil(unix.Close(getFD(o.context, off))))
 	}
 	assertNothingLeft(t)
+}
+
+// A map that must not count its entries does not fail for the want of them.
+func TestEntriesHint(t *testing.T) {
+	for typ, want := range map[ebpf.MapType]bool{
+		ebpf.Array: true, ebpf.RingBuf: true, ebpf.Arena: true,
+		ebpf.SkStorage: false, ebpf.TaskStorage: false, ebpf.InodeStorage: false, ebpf.CgroupStorage: false, ebpf.CGroupStorage: false,
+	} {
+		j := chosen(t, handmade{scheme: bundle.Payload}.bundle())
+		j.bundle.Maps[0].Type, j.bundle.Maps[0].MaxEntries = uint32(typ), 0
+		o := &outcome{context: make([]byte, j.bundle.CtxSize)}
+		putFD(o.context, j.bundle.Maps[0].Ctx, absent)
+		err := explain(j, &fault{StepRun, unix.EINVAL}, o)
+		qt.Check(t, qt.Equals(strings.Contains(err.Hint, "max_entries"), want), qt.Commentf("%v: %s", typ, err.Hint))
+	}
 }

@@ -66,7 +66,7 @@ func TestKernels(t *testing.T) {
 	init := filepath.Join(t.TempDir(), "guest.test")
 	built := false
 	for _, k := range kernels {
-		if k.Arch() != "amd64" {
+		if k.Arch() != "amd64" || k.Before("6.18") { // nothing to agree on before there were exclusive maps
 			continue
 		}
 		if !built {

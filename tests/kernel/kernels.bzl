@@ -1,7 +1,7 @@
 """The kernels that fetch-kernels has fetched, as a repository. For work on rules_bpf only."""
 
 # What fetch-kernels fetches.
-SERIES = ["6.18", "7.0", "7.1", "7.2", "7.3"]
+SERIES = ["5.10", "6.1", "6.12", "6.18", "7.0", "7.1", "7.2", "7.3"]
 
 # Of other machines, by Debian's names: one kernel each.
 OTHERS = {

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,7 +9,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Vmlinux returns the ELF file in a kernel's image for x86, a bzImage, which Debian compresses by zstd (Documentation/arch/x86/boot.rst).
+// ErrNotZstd is the error of [Vmlinux] for an image that is compressed in another way.
+var ErrNotZstd = errors.New("the kernel is not compressed by zstd")
+
+// Vmlinux returns the ELF file in a kernel's image for x86, a bzImage, which Debian compresses by zstd since 6.12
+// (Documentation/arch/x86/boot.rst).
 func Vmlinux(image []byte) ([]byte, error) {
 	const (
 		setupSects    = 0x1f1
@@ -29,6 +34,9 @@ func Vmlinux(image []byte) ([]byte, error) {
 	end := start + uint64(binary.LittleEndian.Uint32(image[payloadLength:])) - 4
 	if start > end || end > uint64(len(image)) {
 		return nil, errors.New("the payload is outside the file")
+	}
+	if !bytes.HasPrefix(image[start:end], []byte{0x28, 0xb5, 0x2f, 0xfd}) { // RFC 8878, section 3.1.1
+		return nil, ErrNotZstd
 	}
 	d, err := zstd.NewReader(nil)
 	if err != nil {

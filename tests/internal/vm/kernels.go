@@ -40,6 +40,11 @@ func (k Kernel) Arch() string {
 	return debian
 }
 
+// Before reports whether the kernel is of an older series than the one named, as 6.18.
+func (k Kernel) Before(series string) bool {
+	return slices.Compare(version(k.Name), version(series)) < 0
+}
+
 // LoadKernel reads the kernel in a folder of the cache.
 func LoadKernel(dir string) (Kernel, error) {
 	release, err := os.ReadFile(filepath.Join(dir, "release"))

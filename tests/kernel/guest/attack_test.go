@@ -74,6 +74,7 @@ func TestExclusiveMapKeepsOthersOut(t *testing.T) {
 // The story of both CVEs, as tests/attack tells it. Loaders from before the fix are fooled by every kernel that loads them,
 // today's by none.
 func TestStory(t *testing.T) {
+	needExclusive(t)
 	noBTF := bpfruntime.Probe().BTFError != nil
 	for _, c := range story.Chapters(scheme(t)) {
 		t.Run(c.Name(), func(t *testing.T) {

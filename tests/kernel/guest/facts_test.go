@@ -73,6 +73,9 @@ func TestFacts(t *testing.T) {
 	}
 
 	sha := member(t, spec, "bpf_map", "sha")
+	if sha == nil && older(series, exclusiveSince) {
+		t.Skipf("%s is older than exclusive maps", r)
+	}
 	if sha == nil {
 		t.Fatal("struct bpf_map has no member sha")
 	}
@@ -124,9 +127,21 @@ func member(t *testing.T, spec *btf.Spec, structure, name string) *btf.Member {
 	return &s.Members[i]
 }
 
+// exclusiveSince is the first series with exclusive maps and signatures.
+const exclusiveSince = "6.18"
+
+// needExclusive skips a test on a kernel that has no exclusive maps, which host can then not make.
+func needExclusive(t *testing.T) {
+	t.Helper()
+	if r, series := release(t); older(series, exclusiveSince) {
+		t.Skipf("%s is older than exclusive maps", r)
+	}
+}
+
 // TestExclusiveMap checks that a program other than the one that an exclusive
 // map was made for cannot have the map.
 func TestExclusiveMap(t *testing.T) {
+	needExclusive(t)
 	good, other := reader(0), reader(1)
 	hash := sha256.Sum256(good)
 	spec := host.MapSpec{Type: unix.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1, ExclProgHash: hash[:]}

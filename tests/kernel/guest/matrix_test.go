@@ -14,6 +14,7 @@ import (
 
 // What this kernel does, for docs/kernels.md. The host compares it with what is there.
 func TestMatrix(t *testing.T) {
+	needExclusive(t) // the table is about what follows from them
 	enroll(t)
 	before := objects(t)
 	row, err := matrix.Measure(signer(t))
