@@ -3,6 +3,8 @@ package loader
 import (
 	"encoding/binary"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/go-quicktest/qt"
@@ -69,6 +71,52 @@ func TestLongJumps(t *testing.T) {
 		qt.Assert(t, qt.IsNil(res.Err()), qt.Commentf("call %d", n))
 		qt.Check(t, qt.Equals(res.Errno, simkernel.EMFILE), qt.Commentf("call %d", n))
 	}
+}
+
+// A number in a program's instructions would be a descriptor of the host's.
+func TestNumbersOfTheHost(t *testing.T) {
+	for _, in := range []insn.Insn{
+		{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapFD, Imm: 5},
+		{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapValue, Imm: 5},
+		{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapIdx, Imm: 1},
+		{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoMapIdxValue},
+		{Op: insn.LoadImm64, Dst: insn.R1, Src: insn.PseudoBTFID, Imm: 9},
+		{Op: insn.Call, Src: insn.PseudoKfunc, Imm: 7},
+	} {
+		o := many(1)
+		p := o.Programs[0]
+		p.Insns = append([]insn.Insn{{Op: insn.LoadImm64, Dst: insn.R1, Imm: 5}, {}, in, {}}, p.Insns...)
+		for i := range p.Refs {
+			p.Refs[i].Insn += 4
+		}
+		_, err := Compile(o, Options{})
+		qt.Assert(t, qt.ErrorIs(err, ErrCompile))
+		qt.Check(t, qt.ErrorMatches(err, `.*program prog0 .*instruction 2 \(.*\) names something by its number, which the host would choose: it has no relocation`))
+	}
+}
+
+// The kernel takes what is in a function's place in a table for a descriptor. Other members may have any value.
+func TestNumbersInStructOps(t *testing.T) {
+	set := func(member string) *object.Object {
+		o := parse(t, filepath.Join("..", "object", "testdata", "structops.bpf.o"))
+		i := slices.IndexFunc(o.Maps, func(m *object.Map) bool { return m.StructOps != nil && !m.Disabled })
+		ops := o.Maps[i].StructOps
+		for j, m := range o.BTF.Types[ops.Type].Members {
+			if m.Name == member && ops.Programs[j] == nil {
+				ops.Value[m.Offset/8] = 1
+			}
+		}
+		return o
+	}
+	_, err := Compile(set("get_info"), Options{})
+	qt.Assert(t, qt.ErrorIs(err, ErrCompile))
+	qt.Check(t, qt.ErrorMatches(err, ".*member get_info: is a pointer that is not zero and has no relocation.*"))
+
+	l, err := simkernel.FromBundle(compile(t, set("key")), bundle.Payload)
+	qt.Assert(t, qt.IsNil(err))
+	res := simkernel.Run(l, simkernel.Options{})
+	qt.Assert(t, qt.IsNil(res.Err()))
+	qt.Check(t, qt.Equals(res.Errno, 0))
 }
 
 func TestLimitsAreSaid(t *testing.T) {

@@ -75,6 +75,26 @@ func (c *compiler) planProgram(p *programPlan) error {
 	if len(used) > uapi.MaxUsedMaps {
 		return fmt.Errorf("it uses %d maps, and the kernel allows a program %d", len(used), uapi.MaxUsedMaps)
 	}
+	return checkNumbers(p.Program)
+}
+
+// checkNumbers refuses instructions that name a map, a variable or a function of the kernel by a number and not by a relocation. The
+// number would be that of a descriptor of whoever runs the loader, or of a type of whatever kernel that is on.
+func checkNumbers(p *object.Program) error {
+	refs := map[int]bool{}
+	for _, ref := range p.Refs {
+		refs[ref.Insn] = true
+	}
+	for i := 0; i < len(p.Insns); i++ {
+		in := p.Insns[i]
+		named := in.IsLoadImm64() && in.Src != insn.PseudoNone && in.Src != insn.PseudoFunc || in.IsCall() && in.Src == insn.PseudoKfunc
+		if named && !refs[i] {
+			return fmt.Errorf("instruction %d (%v) names something by its number, which the host would choose: it has no relocation", i, in)
+		}
+		if in.IsLoadImm64() {
+			i++
+		}
+	}
 	return nil
 }
 

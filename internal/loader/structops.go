@@ -139,6 +139,10 @@ func (s *structOpsPlan) copyMember(l structOpsLayout, i int) (int, error) {
 		s.funcs = append(s.funcs, structOpsFunc{m.Name, uint32(off), program})
 		return k, nil
 	}
+	if l.own.Types[l.own.Strip(m.Type)].Kind == btf.Ptr && len(bytes.Trim(value, "\x00")) > 0 {
+		// The kernel takes what is in a function's place for a descriptor: that would be one of whoever runs the loader.
+		return -1, errors.New("is a pointer that is not zero and has no relocation: it can be a function of the object, or zero")
+	}
 	copy(s.data[off:], value)
 	return k, nil
 }

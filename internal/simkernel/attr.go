@@ -247,7 +247,8 @@ func (m *machine) structOpsProgs(value []byte) map[int]*Prog {
 		if word == 0 || word > 1<<20 {
 			continue
 		}
-		if p, e := own[*Prog](m, int32(word)); e == 0 {
+		f := m.k.fds.open[int32(word)]
+		if p, ok := f.object.(*Prog); ok && !f.host { // else it is a number
 			progs[off] = p
 			clear(value[off : off+8])
 		}
