@@ -9,9 +9,9 @@ import (
 
 	"github.com/rules-bpf/rules_bpf/bundle"
 	"github.com/rules-bpf/rules_bpf/internal/audit"
-	"github.com/rules-bpf/rules_bpf/internal/proof"
 	"github.com/rules-bpf/rules_bpf/internal/loader"
 	"github.com/rules-bpf/rules_bpf/internal/object"
+	"github.com/rules-bpf/rules_bpf/internal/proof"
 )
 
 // A bundle of ours is as clean as a policy can want. One whose loader checks nothing is refused, whoever signed it.
