@@ -6,60 +6,50 @@ import (
 	"github.com/rules-bpf/rules_bpf/internal/uapi"
 )
 
-// A weak kernel function may exist with another prototype than the object declares, and then counts as missing. A loader
-// cannot read the kernel's BTF: bpf_btf_find_by_name_kind tells it an id and nothing else, and in-kernel CO-RE finds a function by
-// name but compares no prototypes (kernel/bpf/relo_core.c). But the verifier holds a program that is attached to a function to
-// that function's prototype. So the loader loads trial programs: some have to be accepted if the prototype is the declared one, some
-// have to be refused. It closes them at once and attaches none.
+// The kernel may have a weak function with another prototype than the object declares. Such a function counts as missing.
+//
+// A loader cannot read the kernel's BTF: bpf_btf_find_by_name_kind returns an id and nothing else. In-kernel CO-RE finds functions by
+// name, but does not compare their prototypes (__bpf_core_types_are_compat, tools/lib/bpf/relo_core.c). The verifier does: it checks a
+// program that attaches to a function against that function's prototype. So the loader loads trial programs. If the prototype is
+// the declared one, the verifier accepts some of them and refuses the others. The loader closes them at once and attaches none.
 
-// trial is a program that tells whether a kernel function has a property.
+// trial is a program that shows whether a kernel function has a property.
 type trial struct {
 	attach uapi.AttachType
 	insns  []insn.Insn
-	// accepted says whether the verifier accepts the program if the function has the property, or refuses it.
+	// accepted is set if the verifier accepts the program when the function has the property; otherwise it refuses it then.
 	accepted bool
 }
 
-// Errors of the kernel that say something in a trial (include/uapi/asm-generic/errno-base.h).
-const (
-	eperm  = 1  // the host lets nobody load such programs
-	enoent = 2  // the function has no address: nothing can call it
-	eacces = 13 // the verifier refused the program
-)
+// noArgument is the index of an argument that no function has: there are at most MAX_BPF_FUNC_ARGS, which is 12 (include/linux/bpf.h).
+const noArgument = 15
 
-// argument is where the context of a program that is attached to a function has the function's argument, in bytes. Behind the
-// last one is the result.
-func argument(i int) int16 { return int16(8 * i) }
-
-// maxArgument is where no function has an argument: MAX_BPF_FUNC_ARGS, include/linux/bpf.h.
-const maxArgument = 12
-
-// read loads the argument at index i; size is that of the load.
+// read loads the argument at index i. In the context each argument takes 8 bytes; the result follows the last one.
 func read(op uint8, i int) insn.Insn {
-	return insn.Insn{Op: op, Dst: insn.R2, Src: insn.R1, Off: argument(i)}
+	return insn.Insn{Op: op, Dst: insn.R2, Src: insn.R1, Off: int16(8 * i)}
 }
 
-// double is what the verifier accepts of a number and refuses of a pointer that it knows the target of.
+// double is accepted for a number and refused for a pointer to a struct.
 var double = insn.Insn{Op: insn.MulK, Dst: insn.R2, Imm: 2}
 
-// newTrial makes a program of what it does in between.
+// newTrial makes a program of its body.
 func newTrial(attach uapi.AttachType, accepted bool, body ...insn.Insn) trial {
 	insns := append(body[:len(body):len(body)], insn.Insn{Op: insn.MovK, Dst: insn.R0}, insn.Insn{Op: insn.Exit})
 	return trial{attach, insns, accepted}
 }
 
-// comparable is the trial that comes first: a program that no kernel accepts which compares at all.
-func comparable() trial {
-	return newTrial(uapi.AttachTraceFentry, false, read(insn.LoadDW, maxArgument+3))
+// controlTrial comes first: a verifier that compares prototypes refuses it, whatever the prototype is.
+func controlTrial() trial {
+	return newTrial(uapi.AttachTraceFentry, false, read(insn.LoadDW, noArgument))
 }
 
-// paramTrials tell whether a function has at least these parameters.
+// paramTrials show whether a function begins with these parameters.
 func (p prototype) paramTrials() (trials []trial) {
 	var reads []insn.Insn
 	for i, class := range p.params {
 		switch class {
 		case classScalar:
-			reads = append(reads, read(insn.LoadW, i)) // of a pointer all 8 bytes must be read
+			reads = append(reads, read(insn.LoadW, i)) // refused for pointers, which programs have to read whole
 		case classPointer:
 			reads = append(reads, read(insn.LoadDW, i), double)
 		case classStructPtr:
@@ -73,10 +63,10 @@ func (p prototype) paramTrials() (trials []trial) {
 	return trials
 }
 
-// noParam is the trial that tells whether a function has no parameter at index i.
+// noParam shows whether a function has no parameter at index i.
 func noParam(i int) trial { return newTrial(uapi.AttachTraceFentry, false, read(insn.LoadDW, i)) }
 
-// resultTrials tell whether a function that has as many parameters has the result.
+// resultTrials show whether a function with this number of parameters has this result.
 func (p prototype) resultTrials() []trial {
 	at := len(p.params)
 	fexit := func(accepted bool, body ...insn.Insn) trial {
@@ -95,21 +85,21 @@ func (p prototype) resultTrials() []trial {
 	return nil
 }
 
-// implSuffix is what the kernel appends to the name of a function whose last argument the verifier fills in: a second function in
-// BTF has that argument too (KF_IMPLICIT_ARGS, kernel/bpf/verifier.c). Since 7.3 a program that is attached to the first sees
-// the prototype of the second.
+// implSuffix marks the second BTF entry of a function whose last argument the verifier fills in (KF_IMPLICIT_ARGS,
+// kernel/bpf/verifier.c): the entry NAME_impl has that argument, NAME has not. Since 7.3 a program that attaches to NAME is checked
+// against the prototype of NAME_impl.
 const implSuffix = "_impl"
 
-// trialName is the name that the kernel is told of each trial.
+// trialName is what the kernel calls each trial.
 const trialName = "trial"
 
-// trialPlan is where in the blob the attribute of the trials is, one for all.
+// trialPlan says where in the blob the trials' attribute is. All trials share it.
 type trialPlan struct {
 	attr uint32
 	size int
 }
 
-// layOutTrials puts the attribute of the trials into the blob, if there are any.
+// layOutTrials puts the trials' attribute into the blob, if there are any trials.
 func (c *compiler) layOutTrials() {
 	for _, l := range c.asked {
 		if l.proto == nil || c.trials.size != 0 {
@@ -136,22 +126,22 @@ func (c *compiler) layOutTrialInsns() {
 	}
 }
 
-// trialsOf returns all trials of a function, in no order.
+// trialsOf returns all trials that a function may need, in no particular order.
 func (l *lookup) trialsOf() []trial {
 	n := len(l.proto.params)
-	trials := []trial{comparable(), noParam(n), noParam(n + 1)}
+	trials := []trial{controlTrial(), noParam(n), noParam(n + 1)}
 	return append(append(trials, l.proto.paramTrials()...), l.proto.resultTrials()...)
 }
 
-// trialAt is where in the blob the instructions of a trial are.
+// trialAt returns where in the blob the instructions of a trial are.
 func (c *compiler) trialAt(t trial) uint32 {
 	return c.blob.shared(insn.Append(nil, c.order, t.insns...), 8)
 }
 
-// regOther is not zero once the trials have shown that a function has another prototype.
+// regOther is 1 if the trials have shown that a function has another prototype, else 0.
 const regOther = insn.R7
 
-// compare emits the trials of a function that was found. The attribute has its id and the descriptor of its BTF.
+// compare emits the trials of a function that was found. Its id and its BTF's descriptor are in the attribute already.
 func (c *compiler) compare(l *lookup) {
 	code := &c.code
 	code.move(regOther, 0)
@@ -170,28 +160,28 @@ func (c *compiler) compare(l *lookup) {
 	code.bind(done)
 }
 
-// compareAtAll emits the first trial. A function without an address cannot be called, and so counts as missing. Where there are no
-// such programs, or a policy of the host forbids them, nothing can be compared: the function counts.
+// compareAtAll emits the control trial. If the function has no address, nothing can call it, so it counts as missing. If the kernel has
+// no such programs, or a policy of the host forbids them, there is nothing to compare with, so the function counts as present.
 func (c *compiler) compareAtAll(done, other *label) {
 	code, refused := &c.code, c.code.newLabel()
-	c.loadTrial(comparable())
-	code.jump(insn.JeqK, insn.R0, -eacces, refused)
-	code.jump(insn.JeqK, insn.R0, -enoent, other)
+	c.loadTrial(controlTrial())
+	code.jump(insn.JeqK, insn.R0, -uapi.EACCES, refused)
+	code.jump(insn.JeqK, insn.R0, -uapi.ENOENT, other)
 	code.jump(insn.JeqK, insn.R0, -uapi.EINVAL, done)
-	code.jump(insn.JeqK, insn.R0, -eperm, done)
+	code.jump(insn.JeqK, insn.R0, -uapi.EPERM, done)
 	code.check()
 	c.closeTrial()
 	code.jump(insn.Ja, 0, 0, done)
 	code.bind(refused)
 }
 
-// compareNumber emits the trial whether the function has no more parameters. One more is fine if the verifier fills it in; then
-// nothing is known of the result, which is somewhere else.
+// compareNumber emits the trial for further parameters. There may be one that the verifier fills in. Then the result is not compared: it
+// follows that parameter.
 func (c *compiler) compareNumber(l *lookup, done, other *label) {
 	code, n := &c.code, len(l.proto.params)
 	fewer := code.newLabel()
 	c.loadTrial(noParam(n))
-	code.jump(insn.JeqK, insn.R0, -eacces, fewer)
+	code.jump(insn.JeqK, insn.R0, -uapi.EACCES, fewer)
 	code.check()
 	c.closeTrial()
 	c.try(noParam(n+1), other)
@@ -207,16 +197,16 @@ func (c *compiler) compareNumber(l *lookup, done, other *label) {
 	code.bind(fewer)
 }
 
-// try emits a trial, and goes on unless the function has another prototype.
+// try emits a trial and a jump to other if the function has another prototype.
 func (c *compiler) try(t trial, other *label) {
 	code, passed := &c.code, c.code.newLabel()
 	c.loadTrial(t)
 	if t.accepted {
-		code.jump(insn.JeqK, insn.R0, -eacces, other)
+		code.jump(insn.JeqK, insn.R0, -uapi.EACCES, other)
 		code.check()
 		c.closeTrial()
 	} else {
-		code.jump(insn.JeqK, insn.R0, -eacces, passed)
+		code.jump(insn.JeqK, insn.R0, -uapi.EACCES, passed)
 		code.check()
 		c.closeTrial()
 		code.jump(insn.Ja, 0, 0, other)
@@ -224,7 +214,7 @@ func (c *compiler) try(t trial, other *label) {
 	code.bind(passed)
 }
 
-// loadTrial emits the loading of a trial. What becomes of it is in R0.
+// loadTrial emits the load of a trial. Its descriptor or the error is then in R0.
 func (c *compiler) loadTrial(t trial) {
 	code := &c.code
 	code.address(insn.R1, c.trialAt(t))

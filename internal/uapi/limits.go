@@ -21,3 +21,10 @@ const (
 	EINVAL   = 22  // it refuses to run: the metadata map is not what was signed
 	EALREADY = 114 // it was run before with this metadata map
 )
+
+// Numbers of errors that a loader tells apart (include/uapi/asm-generic/errno-base.h).
+const (
+	EPERM  = 1
+	ENOENT = 2
+	EACCES = 13
+)

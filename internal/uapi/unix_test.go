@@ -94,4 +94,7 @@ func TestUnix(t *testing.T) {
 	qt.Check(t, qt.Equals(uapi.ObjNameLen, unix.BPF_OBJ_NAME_LEN))
 	qt.Check(t, qt.Equals(uapi.EINVAL, int(unix.EINVAL)))
 	qt.Check(t, qt.Equals(uapi.EALREADY, int(unix.EALREADY)))
+	qt.Check(t, qt.Equals(uapi.EPERM, int(unix.EPERM)))
+	qt.Check(t, qt.Equals(uapi.ENOENT, int(unix.ENOENT)))
+	qt.Check(t, qt.Equals(uapi.EACCES, int(unix.EACCES)))
 }
