@@ -44,9 +44,9 @@ func (c *checker) check() error {
 	case len(c.Object.SHA256) != 32:
 		return malformed("the object's digest has %d bytes, want 32", len(c.Object.SHA256))
 	case !isPrintable(c.Object.Name, maxName) || c.Object.Name == "" || strings.Contains(c.Object.Name, "/"):
-		return malformed("the object's name %.80q is not that of a file", c.Object.Name)
+		return malformed("the object's name %.80q is not a file name", c.Object.Name)
 	case !isPrintable(c.Object.License, maxName):
-		return malformed("the license %.80q is not a line of text", c.Object.License)
+		return malformed("the license %.80q is not one line of printable text", c.Object.License)
 	case c.CtxSize < CtxHeaderSize || c.CtxSize > MaxCtx:
 		return malformed("a context of %d bytes, want %d to %d", c.CtxSize, CtxHeaderSize, MaxCtx)
 	case !c.inBlob(c.BTF):
@@ -118,13 +118,13 @@ func (c *checker) checkMap(m *Map) error {
 	case !c.inBlob(m.Contents):
 		return fmt.Errorf("its contents lie outside the blob")
 	case m.Contents.Size != 0 && (m.Contents.Size != m.ValueSize || m.MaxEntries != 1):
-		return fmt.Errorf("it has contents of %d bytes, and is of %d values of %d bytes", m.Contents.Size, m.MaxEntries, m.ValueSize)
+		return fmt.Errorf("its contents have %d bytes, and the map has %d entries of %d bytes", m.Contents.Size, m.MaxEntries, m.ValueSize)
 	case !c.inBlob(m.Arena):
 		return fmt.Errorf("its arena variables lie outside the blob")
 	case m.Type != mapArena && (m.Arena != Range{} || m.ArenaOffset != 0):
-		return fmt.Errorf("it has arena variables and is not an arena")
+		return fmt.Errorf("it has arena variables but is not an arena")
 	case m.Arena.Size == 0 && m.ArenaOffset != 0:
-		return fmt.Errorf("it has a place for arena variables and none of them")
+		return fmt.Errorf("it has an offset for arena variables but no variables")
 	}
 	if err := c.checkInner(m); err != nil {
 		return err
@@ -149,7 +149,7 @@ func (c *checker) checkInner(m *Map) error {
 		return nil
 	}
 	if !isMapOfMaps(m.Type) {
-		return fmt.Errorf("it has a template for inner maps and is not a map of maps")
+		return fmt.Errorf("it has a template for inner maps but is not a map of maps")
 	}
 	if err := checkAttributes(m.Inner); err != nil {
 		return fmt.Errorf("inner map: %w", err)
@@ -169,7 +169,7 @@ func (c *checker) checkEntries(m *Map) error {
 		case isMapOfMaps(m.Type) && e.Program == "" && c.maps[e.Map] != nil:
 		case m.Type == mapProgArray && e.Map == "" && c.programs[e.Program] != nil:
 		default:
-			return fmt.Errorf("entry %d is map %.80q, program %.80q: neither is there and fits into the map", e.Key, e.Map, e.Program)
+			return fmt.Errorf("entry %d refers to map %.80q, program %.80q: want one of them, which must exist and fit the map's type", e.Key, e.Map, e.Program)
 		}
 		seen[e.Key] = true
 	}
@@ -180,15 +180,15 @@ func (c *checker) checkStructOps(m *Map) error {
 	s := m.StructOps
 	switch {
 	case s == nil && m.Type == mapStructOps:
-		return fmt.Errorf("it is a struct_ops map and does not say of what")
+		return fmt.Errorf("it is a struct_ops map without a type")
 	case s == nil:
 		return nil
 	case m.Type != mapStructOps:
-		return fmt.Errorf("it implements %.80q and is not a struct_ops map", s.Type)
+		return fmt.Errorf("it implements %.80q but is not a struct_ops map", s.Type)
 	case !isIdentifier(s.Type, maxName):
 		return fmt.Errorf("the name %.80q of its type is not an identifier", s.Type)
 	case !c.inBlob(s.Table) || s.Table.Size != 0 && s.Table.Size != m.ValueSize:
-		return fmt.Errorf("its table lies outside the blob, or has another size than its value")
+		return fmt.Errorf("its table lies outside the blob, or is not as large as the map's value")
 	}
 	seen := make(map[uint32]bool, len(s.Members))
 	for _, f := range s.Members {
@@ -237,7 +237,7 @@ func (c *checker) checkProgram(p *Program) error {
 		case e.Insn < next || e.Insn >= p.Insns.Size/InsnSize:
 			return fmt.Errorf("extern %.80q is at instruction %d: outside the program, or out of order", e.Name, e.Insn)
 		case !isPlace(e.Name) || e.Name == "":
-			return fmt.Errorf("the extern's name %.80q is not that of a symbol", e.Name)
+			return fmt.Errorf("the extern's name %.80q is not a symbol name", e.Name)
 		case e.Kind != ExternFunction && e.Kind != ExternVariable && e.Kind != ExternAddress:
 			return fmt.Errorf("extern %s is of the unknown kind %d", e.Name, e.Kind)
 		}
