@@ -142,7 +142,8 @@ type Program struct {
 	Flags uint32 `cbor:"5,keyasint,omitempty"`
 	// AttachTo is the kernel symbol or type that the program attaches to, where the section or the struct_ops map names one.
 	AttachTo string `cbor:"6,keyasint,omitempty"`
-	// Insns is where in Blob the instructions are. In them the loader fills in what Externs lists.
+	// Insns is where in Blob the instructions are. They refer to maps by their number in Maps (BPF_PSEUDO_MAP_IDX and
+	// BPF_PSEUDO_MAP_IDX_VALUE); the loader fills in what Externs lists.
 	Insns Range `cbor:"7,keyasint"`
 	// Ctx is where in its context the loader leaves the program's descriptor (an s32), in bytes from the start.
 	Ctx uint32 `cbor:"8,keyasint"`
