@@ -100,11 +100,7 @@ func kernels(t *testing.T) (list []vm.Kernel) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, k := range all {
-			if k.Arch() == "amd64" { // the image is one that vm.Vmlinux can unpack
-				list = append(list, k)
-			}
-		}
+		list = all
 	}
 	for _, name := range names {
 		k, err := vm.LoadKernel(filepath.Dir(filepath.Join(os.Getenv("TEST_SRCDIR"), name)))
