@@ -62,15 +62,14 @@ func (p *prover) reference(pc int, s *state, pr *Program, i int64, two bool, fdA
 	bad := func(what string, v *value) (Ref, bool) {
 		return Ref{}, p.bad(pc, fmt.Sprintf("%s of instruction %d of program %q", what, i, pr.Name), v)
 	}
-	op, rest := get(at, 1), zero
+	op := get(at, 1)
 	if op.kind != kConst {
 		return bad("the operation", op)
 	}
 	fields := []*value{get(at+1, 1), get(at+2, 2), get(at+4, 4), zero}
 	if two {
 		fields[3] = get(at+insn.Size+4, 4)
-		rest = get(at+insn.Size, 4)
-		if !rest.is(0) {
+		if rest := get(at+insn.Size, 4); !rest.is(0) {
 			return bad("the second half", rest)
 		}
 	}

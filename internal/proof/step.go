@@ -229,14 +229,6 @@ func (p *prover) assemble(r region, at int64, cells []cell) (*value, bool) {
 	return v.each1(func(a *value) *value { return constant(int64(n64 | uint64(a.n)<<(8*start))) }), true
 }
 
-// lowest is which of n bytes in memory is the least significant one.
-func (p *prover) lowest(n int) int {
-	if p.big() {
-		return n - 1
-	}
-	return 0
-}
-
 // spread writes a value into cells.
 func (p *prover) spread(cells []cell, v *value) {
 	w := v.width()
