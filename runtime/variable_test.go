@@ -248,6 +248,10 @@ func TestVariableRefused(t *testing.T) {
 	_, err = NewVariable[private](c, ".data", "v", 0).Get()
 	qt.Check(t, qt.ErrorMatches(err, "get variable v: field a of runtime.private is not exported, .*"))
 	qt.Check(t, qt.DeepEquals(contents(t, m), before))
+	one := private{}
+	one.a[1].x = 0x01010101
+	qt.Assert(t, qt.IsNil(NewVariable[private](c, ".data", "v", 0).Set(one)))
+	qt.Check(t, qt.DeepEquals(contents(t, m), append([]byte{4: 1, 5: 1, 6: 1, 7: 1}, before[8:]...)))
 }
 
 func TestVariable(t *testing.T) {

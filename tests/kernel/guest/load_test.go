@@ -154,6 +154,18 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 		var bss [8]byte
 		qt.Assert(t, qt.IsNil(c.Map(".bss").Lookup(uint32(0), &bss)))
 		qt.Check(t, qt.Equals(nativeEndian.Uint64(bss[:]), uint64(want)))
+		// Set leaves the bytes of blank fields as they are, in both byte orders: here the first half of counter.
+		want8 := make([]byte, 8)
+		nativeEndian.PutUint64(want8, 8)
+		nativeEndian.PutUint32(want8[4:], 0x01020304)
+		type half struct {
+			_  [4]byte
+			To uint32
+		}
+		qt.Assert(t, qt.IsNil(runtime.NewVariable[half](c, ".data", "counter", 0).Set(half{To: 0x01020304})))
+		data, err := c.Map(".data").LookupBytes(uint32(0))
+		qt.Assert(t, qt.IsNil(err))
+		qt.Check(t, qt.DeepEquals(data[:8], want8))
 		// The read-only ones are frozen.
 		qt.Check(t, qt.ErrorIs(c.Map(".rodata").Put(uint32(0), make([]byte, c.Map(".rodata").ValueSize())), unix.EPERM))
 	},
