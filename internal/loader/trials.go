@@ -85,8 +85,8 @@ func (p prototype) resultTrials() []trial {
 	return nil
 }
 
-// implSuffix marks the second BTF entry of a function whose last argument the verifier fills in (KF_IMPLICIT_ARGS,
-// kernel/bpf/verifier.c): the entry NAME_impl has that argument, NAME has not. Since 7.3 a program that attaches to NAME is checked
+// implSuffix marks the second BTF entry of a function whose last arguments the verifier fills in (KF_IMPLICIT_ARGS,
+// kernel/bpf/verifier.c): the entry NAME_impl has those arguments, NAME has not. Since 7.3 a program that attaches to NAME is checked
 // against the prototype of NAME_impl.
 const implSuffix = "_impl"
 
@@ -128,8 +128,7 @@ func (c *compiler) layOutTrialInsns() {
 
 // trialsOf returns all trials that a function may need, in no particular order.
 func (l *lookup) trialsOf() []trial {
-	n := len(l.proto.params)
-	trials := []trial{controlTrial(), noParam(n), noParam(n + 1)}
+	trials := []trial{controlTrial(), noParam(len(l.proto.params))}
 	return append(append(trials, l.proto.paramTrials()...), l.proto.resultTrials()...)
 }
 
@@ -175,16 +174,14 @@ func (c *compiler) compareAtAll(done, other *label) {
 	code.bind(refused)
 }
 
-// compareNumber emits the trial for further parameters. There may be one that the verifier fills in. Then the result is not compared: it
-// follows that parameter.
+// compareNumber emits the trial for further parameters. There may be some that the verifier fills in. Then the result is not compared: it
+// follows those, and their number is not known.
 func (c *compiler) compareNumber(l *lookup, done, other *label) {
-	code, n := &c.code, len(l.proto.params)
-	fewer := code.newLabel()
-	c.loadTrial(noParam(n))
+	code, fewer := &c.code, c.code.newLabel()
+	c.loadTrial(noParam(len(l.proto.params)))
 	code.jump(insn.JeqK, insn.R0, -uapi.EACCES, fewer)
 	code.check()
 	c.closeTrial()
-	c.try(noParam(n+1), other)
 	code.address(insn.R1, l.implAt)
 	code.move(insn.R2, int32(len(l.name)+len(implSuffix)+1))
 	code.move(insn.R3, int32(btf.Func))

@@ -26,16 +26,18 @@ func proto(result simkernel.ValueKind, params ...simkernel.ValueKind) *simkernel
 	return &simkernel.Prototype{Params: params, Result: result}
 }
 
-// kfuncs are the prototypes that Linux 7.2 has of the functions in tests/features/weak.bpf.c.
+// kfuncs are the prototypes that the verifier holds programs to that attach to the functions in tests/features/weak.bpf.c.
 var kfuncs = map[string]*simkernel.Prototype{
-	"bpf_task_from_pid":       proto(record, number),
-	"bpf_task_release":        proto(none, record),
-	"bpf_rdonly_cast":         proto(data, data, number),
-	"bpf_rcu_read_lock":       proto(none),
-	"bpf_rcu_read_unlock":     proto(none),
-	"bpf_cpumask_first":       proto(number, record),
-	"bpf_stream_vprintk":      proto(number, number, data, data, number),
-	"bpf_stream_vprintk_impl": {Params: []simkernel.ValueKind{number, data, data, number, record}, Result: number, NoAddress: true},
+	"bpf_task_from_pid":        proto(record, number),
+	"bpf_task_release":         proto(none, record),
+	"bpf_rdonly_cast":          proto(data, data, number),
+	"bpf_rcu_read_lock":        proto(none),
+	"bpf_rcu_read_unlock":      proto(none),
+	"bpf_cpumask_first":        proto(number, record),
+	"bpf_stream_vprintk":       proto(number, number, data, data, number),
+	"bpf_list_push_front":      proto(number, record, record, record, number),
+	"bpf_list_push_front_impl": proto(number, record, record, data, number),
+	"bpf_stream_vprintk_impl":  {Params: []simkernel.ValueKind{number, data, data, number, record}, Result: number, NoAddress: true},
 }
 
 // kernelWith is a kernel with these functions and no others, each in a module if there is one.
@@ -76,7 +78,7 @@ func TestWeakFunctionsWithOtherPrototypesAreMissing(t *testing.T) {
 				qt.Assert(t, qt.IsNil(res.Err()))
 				qt.Assert(t, qt.Equals(res.Errno, 0), qt.Commentf("%s", res.Why))
 				qt.Check(t, qt.DeepEquals(there(t, o, res, "look"), []string{
-					"bpf_cpumask_first___right", "bpf_rcu_read_lock___right", "bpf_rdonly_cast___right", "bpf_stream_vprintk",
+					"bpf_cpumask_first___right", "bpf_list_push_front", "bpf_rcu_read_lock___right", "bpf_rdonly_cast___right", "bpf_stream_vprintk",
 					"bpf_task_from_pid___right", "bpf_task_release___right",
 				}))
 			}
@@ -182,7 +184,7 @@ func TestWeakPrototypes(t *testing.T) {
 	}
 }
 
-// Where the verifier fills in a last argument, an attached program sees that too. The function is told by a second one in BTF.
+// An attached program sees the arguments that the verifier fills in, too. Such a function has a second entry in BTF.
 func TestWeakFunctionsWithImplicitArguments(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -193,8 +195,9 @@ func TestWeakFunctionsWithImplicitArguments(t *testing.T) {
 		{"filled in", function(long, long), map[string]*simkernel.Prototype{
 			"kfunc": proto(number, number, record), "kfunc_impl": proto(number, number, record)}, true},
 		{"an argument more", function(long, long), map[string]*simkernel.Prototype{"kfunc": proto(number, number, record)}, false},
-		{"two more", function(long, long), map[string]*simkernel.Prototype{
-			"kfunc": proto(number, number, number, record), "kfunc_impl": proto(number, number, number, record)}, false},
+		{"two filled in", function(long, long), map[string]*simkernel.Prototype{
+			"kfunc": proto(number, number, record, number), "kfunc_impl": proto(number, number, record, number)}, true},
+		{"two more", function(long, long), map[string]*simkernel.Prototype{"kfunc": proto(number, number, record, number)}, false},
 		{"another argument", function(long, voidPtr), map[string]*simkernel.Prototype{
 			"kfunc": proto(number, record, record), "kfunc_impl": proto(number, record, record)}, false},
 	} {

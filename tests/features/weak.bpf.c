@@ -31,10 +31,11 @@ extern void bpf_rcu_read_lock___more(int how) WEAK;
 extern void bpf_cpumask_first___void(const struct cpumask *mask) WEAK;
 extern void no_such_kfunc(int n) WEAK;
 
-// Linux 6.18 to 7.0 have the first one. Since then there is the second one, whose last argument the verifier fills in, and the first
-// one is a name in BTF without a function.
+// Linux 6.18 has the first one. Later kernels have the second one, whose last argument the verifier fills in, and the first one is a
+// name in BTF without a function. Of the third one the verifier fills in two arguments.
 extern int bpf_stream_vprintk_impl(int stream, const char *fmt, const void *args, __u32 size, void *aux) WEAK;
 extern int bpf_stream_vprintk(int stream, const char *fmt, const void *args, __u32 size) WEAK;
+extern int bpf_list_push_front(struct bpf_list_head *head, struct bpf_list_node *node) WEAK;
 
 #define IF(function, bit)                \
 	if (bpf_ksym_exists(function))   \
@@ -64,6 +65,7 @@ int look(void *ctx)
 	IF(no_such_kfunc, 21);
 	IF(bpf_stream_vprintk_impl, 32);
 	IF(bpf_stream_vprintk, 33);
+	IF(bpf_list_push_front, 34);
 	return 0;
 }
 

@@ -291,7 +291,7 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 		symbols, err := os.ReadFile("/proc/kallsyms")
 		qt.Assert(t, qt.IsNil(err))
 		want := uint64(1<<40 | 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<4)
-		for bit, name := range map[int]string{32: "bpf_stream_vprintk_impl", 33: "bpf_stream_vprintk"} {
+		for bit, name := range map[int]string{32: "bpf_stream_vprintk_impl", 33: "bpf_stream_vprintk", 34: "bpf_list_push_front"} {
 			if bytes.Contains(symbols, []byte(" "+name+"\n")) {
 				want |= 1 << bit
 			}
