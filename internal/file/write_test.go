@@ -78,7 +78,9 @@ func TestWriteAttributes(t *testing.T) {
 		path := filepath.Join(dir, fmt.Sprintf("%o", perm))
 		put(t, path, "old", perm)
 		if os.Geteuid() == 0 {
-			qt.Assert(t, qt.IsNil(os.Chown(path, 12345, 54321)))
+			if err := os.Chown(path, 12345, 54321); err != nil {
+				t.Skipf("cannot give a file to another user: %v", err)
+			}
 		}
 		reader, err := os.Open(path)
 		qt.Assert(t, qt.IsNil(err))

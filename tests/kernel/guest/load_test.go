@@ -288,6 +288,11 @@ var checks = map[string]func(t *testing.T, c *runtime.Collection){
 		}
 		there, err := runtime.NewVariable[uint64](c, ".bss", "there", 0).Get()
 		qt.Assert(t, qt.IsNil(err))
+		if _, series := release(t); older(series, "6.18") {
+			// Older kernels lack some of these functions, and let no fentry program look at an argument of type const void *.
+			t.Logf("there: %#x", there)
+			return
+		}
 		symbols, err := os.ReadFile("/proc/kallsyms")
 		qt.Assert(t, qt.IsNil(err))
 		want := uint64(1<<40 | 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<4)
