@@ -133,11 +133,16 @@ func deepCopy(v reflect.Value) reflect.Value {
 			res.Elem().Set(deepCopy(v.Elem()))
 		}
 	case reflect.Slice:
-		if !v.IsNil() {
-			res.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
-			for i := range v.Len() {
-				res.Index(i).Set(deepCopy(v.Index(i)))
-			}
+		if v.IsNil() {
+			break
+		}
+		res.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+		if v.Type().Elem().Kind() == reflect.Uint8 { // the blob: thousands of bytes
+			reflect.Copy(res, v)
+			break
+		}
+		for i := range v.Len() {
+			res.Index(i).Set(deepCopy(v.Index(i)))
 		}
 	default:
 		res.Set(v)
