@@ -245,6 +245,7 @@ func TestVariableRefused(t *testing.T) {
 	qt.Check(t, qt.ErrorMatches(err, `set variable v: type interface \{\} has no fixed size`))
 
 	type private struct{ a [2]struct{ x uint32 } }
+	_ = private{}.a
 	_, err = NewVariable[private](c, ".data", "v", 0).Get()
 	qt.Check(t, qt.ErrorMatches(err, "get variable v: field a of runtime.private is not exported, .*"))
 	qt.Check(t, qt.DeepEquals(contents(t, m), before))

@@ -1,8 +1,8 @@
 // Package verify checks signed bundles before they go to a host: offline, without a kernel, against the certificates,
-// chains and rules that a deployer trusts. It says no to everything that the kernel would refuse for its signature.
+// chains and rules that a deployer trusts. It rejects every bundle whose signature the kernel would reject.
 //
-// The reverse does not hold: the kernel knows a keyring and nothing of kinds, validity or policy. Whoever deploys
-// should therefore check with this package and keep the keyring to the keys that it trusts.
+// The converse is not true: the kernel knows a keyring, and nothing of kinds, validity or policy. So check bundles with
+// this package before you deploy them, and keep only the keys you trust in the keyring.
 package verify
 
 import (
@@ -151,7 +151,7 @@ func (p *Policy) checkLoader(b *bundle.Bundle, l *bundle.Loader, report *Report)
 		report.Signatures = append(report.Signatures, found)
 	}
 	if !trusted {
-		return fmt.Errorf("%w: it is signed by %s, and trusted are %s", ErrUntrusted, keyIDs(l.Signatures), p.names())
+		return fmt.Errorf("%w: it is signed by %s (trusted: %s)", ErrUntrusted, keyIDs(l.Signatures), p.names())
 	}
 	return errors.Join(errs...)
 }
@@ -162,10 +162,10 @@ func (p *Policy) checkSignature(b *bundle.Bundle, l *bundle.Loader, s bundle.Sig
 		return err
 	}
 	if signer.Kind != "" && signer.Kind != s.Kind {
-		return fmt.Errorf("%w: the bundle says that it is a %s key, the policy that it is a %s one", ErrKind, s.Kind, signer.Kind)
+		return fmt.Errorf("%w: the bundle says that it is a %s key, the policy says %s", ErrKind, s.Kind, signer.Kind)
 	}
 	if len(p.Kinds) > 0 && !slices.Contains(p.Kinds, s.Kind) {
-		return fmt.Errorf("%w: it is a %s key, and allowed are %q", ErrKind, s.Kind, p.Kinds)
+		return fmt.Errorf("%w: %q (allowed: %q)", ErrKind, s.Kind, p.Kinds)
 	}
 	return p.checkHash(s.CMS)
 }

@@ -124,7 +124,7 @@ func TestStandardStreamsOnce(t *testing.T) {
 	qt.Assert(t, qt.StringContains(s.stdout.String(), "standard input: payload loader: good signature"))
 	qt.Assert(t, qt.Equals(s.run("strip", "-all", "-in", "-", "-out", "-"), cli.ExitOK))
 	qt.Assert(t, qt.Equals(s.stdout.String(), string(data)))
-	qt.Assert(t, qt.Equals(s.stderr.String(), "standard output: 2 signatures taken away\n"))
+	qt.Assert(t, qt.Equals(s.stderr.String(), "standard output: 2 signatures removed\n"))
 
 	s.stdin = ""
 	s.fails(cli.ExitFailed, []string{"-in: standard input: malformed bundle"}, "sign", "-key", rsaKey, "-cert", rsaCert, "-in", "-", "-out", out)

@@ -13,7 +13,7 @@ import (
 var stripCommand = command{
 	name: "strip",
 	args: "(-keyid ID | -cert CERT | -all) -in IN.bpfl -out OUT.bpfl",
-	help: "take the signatures by a key away, when it is rotated out",
+	help: "remove the signatures by a key that is rotated out",
 	run:  runStrip,
 }
 
@@ -56,6 +56,6 @@ func runStrip(env *environment, flags *flag.FlagSet, args []string) error {
 	if err := env.WriteBundle(*out, b); err != nil {
 		return inFlag("out", err)
 	}
-	fmt.Fprintf(env.Messages(*out), "%s: %d signatures taken away\n", output(*out), n)
+	fmt.Fprintf(env.Messages(*out), "%s: %d signatures removed\n", output(*out), n)
 	return nil
 }
